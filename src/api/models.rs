@@ -1,0 +1,253 @@
+//! `GET /v1/models…`: which models there are, whether they answer, and what they take.
+//!
+//! One answer serves both dialects of v1: KServe's clients read `name` and `ready`, TensorFlow Serving's read
+//! `model_version_status`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::problem::Problem;
+use crate::domain::lifecycle::VersionState;
+use crate::domain::route::{Pin, RouteLabel};
+use crate::domain::signature::{Dim, OutputSpec, Shape, TensorSpec};
+use crate::domain::tensor::DType;
+use crate::repository::{ModelView, VersionView};
+use crate::serving::{Picked, RouteError, Servable};
+use std::time::Duration;
+
+/// `GET /v1/models`
+pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
+    let names: Vec<String> =
+        api.registry.models().iter().map(|model| model.name.to_string()).collect();
+    Json(json!({ "models": names }))
+}
+
+/// `GET /v1/models/{model}`
+pub(super) async fn status(State(api): State<Api>, Path(model): Path<String>) -> Response {
+    let Some(view) = api.registry.model(&model) else {
+        return unknown_model(&model).into_response();
+    };
+    let ready = api.router.pick(&model, None).is_ok();
+    status_response(&view, ready, view.versions.iter())
+}
+
+/// `GET /v1/models/{model}/versions/{version}`
+pub(super) async fn version_status(
+    State(api): State<Api>,
+    Path((model, version)): Path<(String, String)>,
+) -> Response {
+    let Some(view) = api.registry.model(&model) else {
+        return unknown_model(&model).into_response();
+    };
+    let Some(known) = view.versions.iter().find(|known| known.version.as_str() == version) else {
+        let sentence = format!("`{}` has no such version", view.name);
+        return Problem::not_found("no_such_version", sentence).into_response();
+    };
+    status_response(&view, known.state == VersionState::Ready, std::iter::once(known))
+}
+
+/// `GET /v1/models/{model}/labels/{label}`
+pub(super) async fn label_status(
+    State(api): State<Api>,
+    Path((model, label)): Path<(String, String)>,
+) -> Response {
+    let picked = label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin)));
+    match (picked, api.registry.model(&model)) {
+        (Ok(picked), Some(view)) => {
+            let version = picked.servable.version();
+            status_response(
+                &view,
+                true,
+                view.versions.iter().filter(|known| known.version == *version),
+            )
+        }
+        (Ok(_), None) => unknown_model(&model).into_response(),
+        (Err(problem), _) => problem.into_response(),
+    }
+}
+
+/// `GET /v1/models/{model}/metadata`
+pub(super) async fn metadata(State(api): State<Api>, Path(model): Path<String>) -> Response {
+    metadata_response(pick(&api, &model, None))
+}
+
+/// `GET /v1/models/{model}/versions/{version}/metadata`
+pub(super) async fn version_metadata(
+    State(api): State<Api>,
+    Path((model, version)): Path<(String, String)>,
+) -> Response {
+    metadata_response(version_pin(&version).and_then(|pin| pick(&api, &model, Some(&pin))))
+}
+
+/// `GET /v1/models/{model}/labels/{label}/metadata`
+pub(super) async fn label_metadata(
+    State(api): State<Api>,
+    Path((model, label)): Path<(String, String)>,
+) -> Response {
+    metadata_response(label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin))))
+}
+
+/// Reads the version in a path.
+pub(super) fn version_pin(text: &str) -> Result<Pin, Problem> {
+    text.parse().map(Pin::Version).map_err(|error: crate::domain::model::InvalidVersionLabel| {
+        Problem::bad_request("invalid_version", error.to_string())
+    })
+}
+
+/// Reads the label in a path.
+pub(super) fn label_pin(text: &str) -> Result<Pin, Problem> {
+    text.parse::<RouteLabel>()
+        .map(Pin::Label)
+        .map_err(|error| Problem::not_found("no_such_label", error.to_string()))
+}
+
+fn pick(api: &Api, model: &str, pin: Option<&Pin>) -> Result<Picked, Problem> {
+    api.router.pick(model, pin).map_err(|error| not_routed(api, model, error))
+}
+
+/// Why no version can be asked: what is wrong is known to the registry.
+pub(super) fn not_routed(api: &Api, model: &str, error: RouteError) -> Problem {
+    let Some(view) = api.registry.model(model) else {
+        if api.readiness.is_starting() {
+            return not_ready("the models are still being looked for");
+        }
+        return unknown_model(model);
+    };
+    match error {
+        RouteError::NotLoaded { pin, loaded } => {
+            let loaded: Vec<String> = loaded.iter().map(ToString::to_string).collect();
+            let sentence =
+                format!("{pin} of `{}` is not loaded; loaded: {}", view.name, loaded.join(", "));
+            Problem::not_found("not_loaded", sentence)
+        }
+        RouteError::NotServed => {
+            not_ready(&format!("`{}` is not ready: {}", view.name, why_not(&view)))
+        }
+    }
+}
+
+fn not_ready(sentence: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", sentence)
+        .retry_after(Duration::from_secs(1))
+}
+
+/// The newest version says it best. Reasons are for operators and stay with them.
+fn why_not(view: &ModelView) -> String {
+    match view.versions.last() {
+        Some(newest) => format!("version {} is {}", newest.version, newest.state),
+        None => "it has no versions".to_owned(),
+    }
+}
+
+fn unknown_model(name: &str) -> Problem {
+    match name.parse::<crate::domain::model::ModelName>() {
+        Ok(name) => Problem::not_found("no_such_model", format!("model `{name}` does not exist")),
+        Err(error) => Problem::not_found("no_such_model", error.to_string()),
+    }
+}
+
+fn status_response<'a>(
+    view: &ModelView,
+    ready: bool,
+    versions: impl Iterator<Item = &'a VersionView>,
+) -> Response {
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let versions: Vec<Value> = versions.map(version_json).collect();
+    let body =
+        json!({ "name": view.name.as_str(), "ready": ready, "model_version_status": versions });
+    (status, Json(body)).into_response()
+}
+
+fn version_json(known: &VersionView) -> Value {
+    let (state, error_code) = match known.state {
+        VersionState::Found => ("UNKNOWN", "OK"),
+        VersionState::Checking => ("START", "OK"),
+        VersionState::Loading | VersionState::WarmingUp => ("LOADING", "OK"),
+        VersionState::Ready => ("AVAILABLE", "OK"),
+        VersionState::Draining => ("UNLOADING", "OK"),
+        VersionState::Unloaded => ("END", "OK"),
+        VersionState::Quarantined(_) => ("END", "FAILED_PRECONDITION"),
+        VersionState::Refused(_) => ("END", "UNAVAILABLE"),
+    };
+    let message = match error_code {
+        "OK" => String::new(),
+        _ => format!("version {} is {}", known.version, known.state),
+    };
+    json!({
+        "version": known.version.as_str(),
+        "state": state,
+        "status": { "error_code": error_code, "error_message": message },
+    })
+}
+
+fn metadata_response(picked: Result<Picked, Problem>) -> Response {
+    match picked {
+        Ok(picked) => Json(metadata_json(&picked.servable)).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// `GetModelMetadataResponse` as JSON.
+fn metadata_json(servable: &Servable) -> Value {
+    let signature = servable.signature();
+    let inputs: Map<String, Value> =
+        signature.inputs.iter().map(|spec| (spec.name.clone(), tensor_json(spec))).collect();
+    let outputs: Map<String, Value> =
+        signature.outputs.iter().map(|spec| (spec.name().to_owned(), output_json(spec))).collect();
+    json!({
+        "model_spec": {
+            "name": servable.model().as_str(),
+            "signature_name": "",
+            "version": servable.version().as_str(),
+        },
+        "metadata": { "signature_def": { "signature_def": { "serving_default": {
+            "inputs": inputs,
+            "outputs": outputs,
+            "method_name": "tensorflow/serving/predict",
+        } } } },
+    })
+}
+
+fn output_json(spec: &OutputSpec) -> Value {
+    match spec {
+        OutputSpec::Tensor(spec) => tensor_json(spec),
+        // TensorFlow has no word for scores by class; what can be said is their type.
+        OutputSpec::ClassScores { name, .. } => info_json(name, DType::F32, &Shape(None)),
+    }
+}
+
+fn tensor_json(spec: &TensorSpec) -> Value {
+    info_json(&spec.name, spec.dtype, &spec.shape)
+}
+
+fn info_json(name: &str, dtype: DType, shape: &Shape) -> Value {
+    let dims: Vec<Value> = shape.dims().unwrap_or_default().iter().map(dim_json).collect();
+    json!({
+        "name": name,
+        "dtype": tensorflow_name(dtype),
+        "tensor_shape": { "dim": dims, "unknown_rank": shape.dims().is_none() },
+    })
+}
+
+fn dim_json(dim: &Dim) -> Value {
+    match dim {
+        Dim::Fixed(size) => json!({ "size": size.to_string(), "name": "" }),
+        Dim::Symbol(name) => json!({ "size": "-1", "name": name }),
+        Dim::Any => json!({ "size": "-1", "name": "" }),
+    }
+}
+
+fn tensorflow_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "DT_BOOL",
+        DType::I32 => "DT_INT32",
+        DType::I64 => "DT_INT64",
+        DType::F32 => "DT_FLOAT",
+        DType::F64 => "DT_DOUBLE",
+        DType::String => "DT_STRING",
+    }
+}

@@ -1,0 +1,144 @@
+//! Where in the request the decoder stands, so that an error can say `instances[3][1]`.
+
+use std::fmt;
+
+/// The largest part of a client's own words that an error repeats, in characters.
+const SHOWN: usize = 60;
+
+/// The steps from the root of the JSON text to the present value.
+///
+/// A step is not taken back when something goes wrong below it: so the trail of a failed decode ends at the
+/// offending element.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    steps: Vec<Step>,
+    problem: Option<Problem>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// It is not what the model or the protocol expects.
+    Unfit(String),
+    /// It is larger than a request may be.
+    TooLarge(String),
+}
+
+impl Trail {
+    /// Goes into a member of an object.
+    pub(super) fn enter(&mut self, key: &str) {
+        self.steps.push(Step::Key(shortened(key)));
+    }
+
+    /// Goes into an array; [`at`](Self::at) says where.
+    pub(super) fn enter_array(&mut self) {
+        self.steps.push(Step::Index(0));
+    }
+
+    /// Moves to an element of the array that was entered last.
+    pub(super) fn at(&mut self, index: usize) {
+        if let Some(Step::Index(present)) = self.steps.last_mut() {
+            *present = index;
+        }
+    }
+
+    /// Goes back out.
+    pub(super) fn leave(&mut self) {
+        self.steps.pop();
+    }
+
+    /// Remembers what is wrong here, and gives the error that ends the decoding. The first problem stays.
+    pub(super) fn fail<E: serde::de::Error>(&mut self, problem: Problem) -> E {
+        self.problem.get_or_insert(problem);
+        E::custom("see the trail")
+    }
+
+    /// [`fail`](Self::fail) with something that does not fit.
+    pub(super) fn unfit<E: serde::de::Error>(&mut self, sentence: impl Into<String>) -> E {
+        self.fail(Problem::Unfit(sentence.into()))
+    }
+
+    /// What was remembered.
+    pub(super) fn take_problem(&mut self) -> Option<Problem> {
+        self.problem.take()
+    }
+
+    /// Whether the decoder got anywhere.
+    pub(super) fn is_at_root(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) if position == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A client's words, short enough and printable, for an error message.
+pub(super) fn shortened(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// `; did you mean …?` where one of the known names is near.
+pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .map(|name| (strsim::damerau_levenshtein(&shortened(wrong), name), name))
+        .filter(|(distance, name)| *distance <= name.chars().count().div_ceil(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| format!("; did you mean `{}`?", shortened(name)))
+        .unwrap_or_default()
+}
+
+/// Names in a row, as many as a person reads.
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<String> =
+        names.clone().take(MOST).map(|name| format!("`{}`", shortened(name))).collect();
+    let hidden = names.count().saturating_sub(MOST);
+    if hidden == 0 { shown.join(", ") } else { format!("{} and {hidden} more", shown.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_reads_like_the_path_of_the_element() {
+        let mut trail = Trail::default();
+        trail.enter("instances");
+        trail.enter_array();
+        trail.at(3);
+        trail.enter("hue");
+        assert_eq!(trail.to_string(), "instances[3].hue");
+        trail.leave();
+        trail.enter_array();
+        trail.at(1);
+        assert_eq!(trail.to_string(), "instances[3][1]");
+    }
+
+    #[test]
+    fn a_near_name_is_offered_and_a_far_one_is_not() {
+        let known = || ["sepal_length", "sepal_width"].into_iter();
+        assert_eq!(did_you_mean("sepal_lenght", known()), "; did you mean `sepal_length`?");
+        assert_eq!(did_you_mean("colour", known()), "");
+    }
+}

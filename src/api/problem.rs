@@ -1,0 +1,74 @@
+//! What went wrong, as a client is told: a status and `{"error": "sentence", "code": "snake_case"}`.
+//!
+//! Sentences say what the client can change. What it cannot (the library's words, a path) stays in the log.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    sentence: String,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
+        Self { status, code, sentence: sentence.into(), retry_after: None }
+    }
+
+    pub(super) fn bad_request(code: &'static str, sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, sentence)
+    }
+
+    pub(super) fn not_found(code: &'static str, sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, sentence)
+    }
+
+    /// Says when to try again; at least a second, which is what the header can say.
+    pub(super) fn retry_after(mut self, duration: Duration) -> Self {
+        self.retry_after = Some(duration);
+        self
+    }
+
+    /// Whether the server, and not the client, is to blame.
+    pub(super) fn is_server_failure(&self) -> bool {
+        self.status.is_server_error()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": self.sentence, "code": self.code }).to_string();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(duration) = self.retry_after {
+            let seconds = duration.as_secs_f64().ceil().clamp(1.0, 60.0) as u64;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// No route has this path. Below `/v1/` the answer is that of TensorFlow Serving.
+pub(super) async fn no_such_route(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    if path.starts_with("/v1/") {
+        let sentence = format!("Malformed request: {method} {path}");
+        return Problem::bad_request("malformed_request", sentence);
+    }
+    Problem::not_found("no_such_route", format!("there is nothing at {path}"))
+}
+
+/// The path is right and the method is not. axum adds the `Allow` header.
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let sentence = format!("{method} is not what {path} is for; see the `allow` header");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence)
+}

@@ -1,0 +1,298 @@
+//! Puts the parts together, and takes them apart again in the right order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api::{self, AdminGuard, Api, ApiParts, ConnectionLimits, Connections, Readiness};
+use crate::config::{AdminListener, MetricsListen, ServerConfig};
+use crate::onnx::{Runtime, RuntimeError};
+use crate::repository::{Registry, Repository, RepositoryParts};
+use crate::serving::{Router, Scheduler};
+use crate::system::cores::Cores;
+use crate::telemetry::metrics::Metrics;
+
+/// A server that has everything it needs and listens, but does not answer yet.
+#[derive(Debug)]
+pub struct App {
+    config: ServerConfig,
+    runtime: Runtime,
+    api: Api,
+    listeners: Listeners,
+    server_file: PathBuf,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Inference.
+    pub http: SocketAddr,
+    /// The admin routes; the same as `http` while that is loopback.
+    pub admin: SocketAddr,
+    /// `/metrics`.
+    pub metrics: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Listeners {
+    http: TcpListener,
+    admin: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+    addresses: Addresses,
+}
+
+/// Why a server does not start. Each is one sentence for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no usable ONNX Runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The models' folder is not there.
+    #[error("the models' folder `{}` cannot be read: {source}; create it or name another with --models", path.display())]
+    Models {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The state folder cannot be written.
+    #[error("the state folder `{}` cannot be written: {source}; name another with --state", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// An address is taken, or not this machine's.
+    #[error("cannot listen on {address} for {what}: {source}; name another address with {flag}")]
+    Listen {
+        /// What the listener is for.
+        what: &'static str,
+        /// Where it was to be.
+        address: SocketAddr,
+        /// How to change that.
+        flag: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The admin token cannot be read.
+    #[error("the admin token in `{}` cannot be used: {reason}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The system has no room for the server's threads.
+    #[error("the server's threads cannot be started: {0}")]
+    Threads(std::io::Error),
+}
+
+impl App {
+    /// Finds the library, opens the folders and listens. Nothing is answered and no model is loaded yet.
+    ///
+    /// # Errors
+    /// [`StartError`], for the first thing that is missing.
+    pub async fn bind(config: ServerConfig, metrics: Metrics) -> Result<Self, StartError> {
+        let runtime = Runtime::load(config.onnxruntime.as_deref())?;
+        check_models(&config.models)?;
+        let state = |source| StartError::State { path: config.state.clone(), source };
+        std::fs::create_dir_all(&config.state).map_err(state)?;
+        let listeners = Listeners::bind(&config).await?;
+        let server_file = config.state.join("server.json");
+        write_server_file(&server_file, listeners.addresses).map_err(state)?;
+        let cores = Cores::available();
+        let threads = match config.scheduler.threads {
+            0 => cores.count,
+            threads => threads,
+        };
+        let api = Arc::new(ApiParts {
+            router: Arc::new(Router::default()),
+            scheduler: Arc::new(Scheduler::start(threads).map_err(StartError::Threads)?),
+            registry: Arc::new(Registry::default()),
+            readiness: Arc::new(Readiness::default()),
+            metrics,
+            http: config.http.clone(),
+            limits: config.limits.clone(),
+        });
+        let app = Self { config, runtime, api, listeners, server_file };
+        app.log_start(cores);
+        Ok(app)
+    }
+
+    /// Where it listens; tells the real ports where port 0 was asked for.
+    pub fn addresses(&self) -> Addresses {
+        self.listeners.addresses
+    }
+
+    fn log_start(&self, cores: Cores) {
+        let Addresses { http, admin, metrics } = self.listeners.addresses;
+        for sentence in &self.config.inactive {
+            tracing::warn!("{sentence}");
+        }
+        tracing::info!(
+            "ONNX Runtime {} from `{}`",
+            self.runtime.version(),
+            self.runtime.library().display()
+        );
+        tracing::info!(
+            "models are in `{}`, the state is in `{}`",
+            self.config.models.display(),
+            self.config.state.display()
+        );
+        let threads = self.api.scheduler.threads();
+        let asked = self.config.scheduler.threads != 0;
+        let why =
+            if asked { format!("as asked for; there are {cores}") } else { cores.to_string() };
+        tracing::info!(threads, "threads that run models: {threads} ({why})");
+        tracing::info!(
+            "inference on http://{http}, admin on http://{admin}, metrics on http://{metrics}/metrics"
+        );
+    }
+
+    /// Loads the models and answers until `shutdown` is done; then ends so that every accepted request is
+    /// answered.
+    ///
+    /// # Errors
+    /// [`StartError`], when the admin token cannot be read or there is no room for a thread.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+        let token = self.config.admin.token_file.as_deref().map(read_token).transpose()?;
+        let guard = AdminGuard::new(self.listeners.addresses.admin, token);
+        let (ending, is_ending) = watch::channel(false);
+        let repository = self.start_repository().map_err(StartError::Threads)?;
+        let Listeners { http, admin, metrics, .. } = self.listeners;
+        let limits = ConnectionLimits::from(&self.config.http);
+        let mut routes = api::inference_routes(self.api.clone());
+        let admin = match admin {
+            None => {
+                routes = routes.merge(api::admin_routes(self.api.clone(), guard));
+                None
+            }
+            Some(listener) => Some((listener, api::admin_listener_routes(self.api.clone(), guard))),
+        };
+        let metrics = metrics.map(|listener| (listener, api::metrics_routes(self.api.clone())));
+        let grace = self.config.shutdown.grace;
+        let serving: Vec<_> = [Some((http, routes)), admin, metrics]
+            .into_iter()
+            .flatten()
+            .map(|(listener, routes)| {
+                let connections = Connections::new(listener, routes, limits);
+                tokio::spawn(connections.serve(is_ending.clone(), grace))
+            })
+            .collect();
+        let upkeep = tokio::spawn(keep_up(self.api.metrics.clone()));
+        shutdown.await;
+        tracing::info!("shutting down: accepted requests are answered first");
+        self.api.readiness.ending();
+        tokio::time::sleep(self.config.shutdown.drain).await;
+        ending.send_replace(true);
+        for listener in serving {
+            // It does not panic, and nobody cancels it.
+            let _ = listener.await;
+        }
+        upkeep.abort();
+        drop(repository);
+        // Best effort: a file that stays only names a server that is gone.
+        let _ = std::fs::remove_file(&self.server_file);
+        tracing::info!("bye");
+        Ok(())
+    }
+
+    fn start_repository(&self) -> std::io::Result<Repository> {
+        let parts = RepositoryParts {
+            models: self.config.models.clone(),
+            load_timeout: self.config.repository.load_timeout,
+            runtime: self.runtime.clone(),
+            registry: self.api.registry.clone(),
+            router: self.api.router.clone(),
+        };
+        let api = self.api.clone();
+        Repository::start(parts, move || {
+            api.readiness.loaded();
+            let models = api.router.snapshot().models().count();
+            tracing::info!(models, "ready: {models} models answer");
+        })
+    }
+}
+
+impl Listeners {
+    async fn bind(config: &ServerConfig) -> Result<Self, StartError> {
+        let http = listen("inference", "--http", config.http.listen).await?;
+        let admin = match config.admin_listener() {
+            AdminListener::OnHttp => None,
+            AdminListener::Own(address) => {
+                Some(listen("the admin routes", "--admin", address).await?)
+            }
+        };
+        let metrics = match config.metrics.listen {
+            MetricsListen::SameAsAdmin => None,
+            MetricsListen::Addr(address) => {
+                Some(listen("metrics", "`metrics.listen`", address).await?)
+            }
+        };
+        let http_address = http.local_addr().map_err(StartError::Threads)?;
+        let address = |listener: &Option<TcpListener>, otherwise| {
+            listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(otherwise)
+        };
+        let admin_address = address(&admin, http_address);
+        let metrics_address = address(&metrics, admin_address);
+        let addresses =
+            Addresses { http: http_address, admin: admin_address, metrics: metrics_address };
+        Ok(Self { http, admin, metrics, addresses })
+    }
+}
+
+async fn listen(
+    what: &'static str,
+    flag: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen {
+        what,
+        address,
+        flag,
+        source,
+    })
+}
+
+fn check_models(path: &Path) -> Result<(), StartError> {
+    std::fs::read_dir(path)
+        .map(drop)
+        .map_err(|source| StartError::Models { path: path.to_path_buf(), source })
+}
+
+/// Tells commands, and scripts, where this server is.
+fn write_server_file(path: &Path, addresses: Addresses) -> std::io::Result<()> {
+    let text = json!({
+        "pid": std::process::id(),
+        "http": format!("http://{}", addresses.http),
+        "admin": format!("http://{}", addresses.admin),
+        "metrics": format!("http://{}/metrics", addresses.metrics),
+    });
+    let new = path.with_extension("json.new");
+    std::fs::write(&new, format!("{text:#}\n"))?;
+    std::fs::rename(new, path)
+}
+
+fn read_token(path: &Path) -> Result<String, StartError> {
+    let unusable = |reason: String| StartError::Token { path: path.to_path_buf(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    match text.trim() {
+        "" => Err(unusable("the file is empty".to_owned())),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// Keeps what is measured in bounded memory.
+async fn keep_up(metrics: Metrics) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
+}

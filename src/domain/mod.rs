@@ -1,0 +1,12 @@
+//! Decides, and can do nothing: no I/O, no clock, no randomness, no threads.
+//!
+//! The words of the trade live here as types (a [`model::ModelName`] is right by construction), and so
+//! do the rules that need nothing but data: how labels are ordered, what a tensor is, whether a request
+//! fits a signature, which version a route picks. Time and chance come in as arguments, so that every
+//! rule can be tested on a clock that the test turns.
+
+pub mod lifecycle;
+pub mod model;
+pub mod route;
+pub mod signature;
+pub mod tensor;

@@ -1,0 +1,193 @@
+//! What a version takes and gives: names, element types and shapes of its inputs and outputs.
+//!
+//! Requests are checked against the signature before the model sees them, because the library's own
+//! messages do not say which input was wrong.
+
+use std::fmt;
+
+use super::tensor::{DType, Tensor};
+
+/// The size of one dimension, as a model declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// Always this size.
+    Fixed(usize),
+    /// Any size, with the name that the model gives it (`N`, `batch`).
+    Symbol(String),
+    /// Any size, without a name.
+    Any,
+}
+
+/// A declared shape; `None` where the model does not even say how many dimensions there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape(pub Option<Vec<Dim>>);
+
+impl Shape {
+    /// The dimensions, where the rank is known.
+    pub fn dims(&self) -> Option<&[Dim]> {
+        self.0.as_deref()
+    }
+
+    /// Whether a tensor with these dimensions fits.
+    pub fn admits(&self, shape: &[usize]) -> bool {
+        self.dims().is_none_or(|dims| {
+            dims.len() == shape.len()
+                && dims.iter().zip(shape).all(|(dim, size)| match dim {
+                    Dim::Fixed(fixed) => fixed == size,
+                    Dim::Symbol(_) | Dim::Any => true,
+                })
+        })
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(dims) = self.dims() else { return f.write_str("[…]") };
+        f.write_str("[")?;
+        for (index, dim) in dims.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            match dim {
+                Dim::Fixed(size) => write!(f, "{size}")?,
+                Dim::Symbol(name) => f.write_str(name)?,
+                Dim::Any => f.write_str("?")?,
+            }
+        }
+        f.write_str("]")
+    }
+}
+
+/// Name, element type and shape of one tensor that a model takes or gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// The name inside the model.
+    pub name: String,
+    /// The type of the elements.
+    pub dtype: DType,
+    /// The declared shape.
+    pub shape: Shape,
+}
+
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.dtype, self.shape)
+    }
+}
+
+/// The type of the keys in a classifier's map of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassKey {
+    /// Class numbers.
+    I64,
+    /// Class names.
+    String,
+}
+
+/// One output of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputSpec {
+    /// A tensor.
+    Tensor(TensorSpec),
+    /// One map from class to f32 score per row (scikit-learn's ZipMap).
+    ClassScores {
+        /// The name inside the model.
+        name: String,
+        /// What the maps' keys are.
+        key: ClassKey,
+    },
+}
+
+impl OutputSpec {
+    /// The name inside the model.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tensor(spec) => &spec.name,
+            Self::ClassScores { name, .. } => name,
+        }
+    }
+}
+
+/// Everything a caller must know to ask a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// What must be given, in the model's order; all are required.
+    pub inputs: Vec<TensorSpec>,
+    /// What is answered, in the model's order.
+    pub outputs: Vec<OutputSpec>,
+}
+
+/// A tensor that does not fit the input it was given for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("input `{input}`: expected {expected}, got {got}")]
+pub struct InputMismatch {
+    /// The input's name.
+    pub input: String,
+    /// Type and shape as declared.
+    pub expected: String,
+    /// Type and shape as given.
+    pub got: String,
+}
+
+impl TensorSpec {
+    /// Checks that a tensor may be given for this input: element type, rank and fixed dimensions.
+    ///
+    /// # Errors
+    /// [`InputMismatch`] that names the input, what it expects and what was given.
+    pub fn check(&self, tensor: &Tensor) -> Result<(), InputMismatch> {
+        if self.dtype == tensor.dtype() && self.shape.admits(tensor.shape()) {
+            return Ok(());
+        }
+        Err(InputMismatch {
+            input: self.name.clone(),
+            expected: self.to_string(),
+            got: format!("{}{:?}", tensor.dtype(), tensor.shape()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensor::Elements;
+    use super::*;
+
+    fn features() -> TensorSpec {
+        TensorSpec {
+            name: "features".into(),
+            dtype: DType::F32,
+            shape: Shape(Some(vec![Dim::Any, Dim::Fixed(4)])),
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_does_not_fit_is_told_which_input_and_why() {
+        let three = Tensor::new(vec![1, 3], Elements::F32(vec![0.0; 3])).unwrap();
+        assert_eq!(
+            features().check(&three).unwrap_err().to_string(),
+            "input `features`: expected f32[?, 4], got f32[1, 3]"
+        );
+        let integers = Tensor::new(vec![1, 4], Elements::I64(vec![0; 4])).unwrap();
+        assert_eq!(
+            features().check(&integers).unwrap_err().to_string(),
+            "input `features`: expected f32[?, 4], got i64[1, 4]"
+        );
+    }
+
+    #[test]
+    fn an_open_dimension_takes_any_size() {
+        for rows in [0, 1, 1000] {
+            let rows = Tensor::new(vec![rows, 4], Elements::F32(vec![0.0; rows * 4])).unwrap();
+            assert_eq!(features().check(&rows), Ok(()));
+        }
+        assert!(Shape(None).admits(&[3, 1, 4]));
+        assert!(Shape(Some(vec![])).admits(&[]));
+        assert!(!Shape(Some(vec![])).admits(&[1]));
+    }
+
+    #[test]
+    fn a_shape_is_shown_with_the_names_that_the_model_gives() {
+        let shape = Shape(Some(vec![Dim::Symbol("N".into()), Dim::Fixed(4), Dim::Any]));
+        assert_eq!(shape.to_string(), "[N, 4, ?]");
+        assert_eq!(Shape(None).to_string(), "[…]");
+    }
+}

@@ -1,0 +1,43 @@
+//! Greenroom: an ONNX inference server that releases new model versions safely.
+//!
+//! # The architecture on one page
+//!
+//! Two loops meet in one snapshot:
+//!
+//! ```text
+//! ANSWER   bytes → api → serving::router → serving::scheduler → onnx → api → bytes
+//! (request)                    ▲
+//!                     Snapshot │ one ArcSwap: routes and the loaded versions that they name
+//!                              │
+//! RELEASE  models/ → repository: look → load → warm up → ready
+//! (version)
+//! ```
+//!
+//! A request reads one immutable [`serving::Snapshot`], so it sees a model either before a change or after it,
+//! never in between. A version is made ready by [`repository`] without any request noticing.
+//!
+//! # The parts, in the order in which a request meets them
+//!
+//! - [`cli`] and [`app`] start the process and put the parts together; [`config`] says how.
+//! - [`api`] speaks HTTP: routes, limits, JSON in and out, errors.
+//! - [`serving`] answers: which version, when, on which thread.
+//! - [`onnx`] is the only part that knows ONNX Runtime.
+//! - [`repository`] makes versions available: from files to warm, loaded models.
+//! - [`telemetry`] tells: log and metrics.
+//! - [`system`] does what only the operating system can do.
+//! - [`domain`] decides, and can do nothing: the words of the trade as types, and rules that need only data.
+//!
+//! Dependencies point inward: `cli → app → {api, repository} → serving → onnx → domain`. `telemetry` and
+//! `system` may be called by all and know only `domain`; `domain` knows nobody. `unsafe` lives in `onnx` and
+//! `system` alone. A test (`tests/integration/architecture.rs`) keeps it so.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod onnx;
+pub mod repository;
+pub mod serving;
+pub mod system;
+pub mod telemetry;

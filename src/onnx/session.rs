@@ -1,0 +1,257 @@
+//! One version of a model, loaded and shared by all threads.
+
+use std::ffi::{CString, c_char};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+
+use ort::memory::{Allocator, MemoryInfo};
+use ort::session::Session as OrtSession;
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
+use ort::sys::{ONNXTensorElementDataType as ElementType, OrtValue};
+use ort::value::{DynValue, Tensor as OrtTensor};
+use ort::{AsPointer, ortsys};
+
+use super::error::{LoadError, RunError};
+use super::output::Output;
+use super::runtime::Runtime;
+use super::signature;
+use super::stop::StopFlag;
+use crate::domain::signature::Signature;
+use crate::domain::tensor::{ElementsView, Tensor};
+
+/// How a session is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Threads inside one node. One is best for small models: the server's own threads run requests
+    /// side by side.
+    pub intra_op_threads: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { intra_op_threads: 1 }
+    }
+}
+
+/// A loaded model. `&self` is enough to run it, from any number of threads at once.
+#[derive(Debug)]
+pub struct Session {
+    session: OrtSession,
+    signature: Signature,
+    input_names: Vec<CString>,
+    output_names: Vec<CString>,
+    cpu: MemoryInfo<'static>,
+}
+
+// SAFETY: `OrtSession` is `Send + Sync`, and the names and the memory description are never changed after
+// they are made. `OrtApi::Run`, which `run` calls through `&self`, may be called from several threads
+// at once on the CPU provider, the only one that sessions are built with here.
+unsafe impl Send for Session {}
+// SAFETY: as above.
+unsafe impl Sync for Session {}
+
+impl Session {
+    /// Loads a model from a file. External weights are looked for beside it.
+    ///
+    /// # Errors
+    /// [`LoadError`] when ONNX Runtime does not accept the model or its signature has no form here.
+    pub fn load(
+        runtime: &Runtime,
+        path: &Path,
+        options: SessionOptions,
+    ) -> Result<Self, LoadError> {
+        // `ort` panics on some exotic types of inputs and outputs while it reads them.
+        let session = std::panic::catch_unwind(AssertUnwindSafe(|| commit(runtime, path, options)))
+            .map_err(|_| LoadError::Unreadable)?
+            .map_err(|error| LoadError::Rejected { message: error.message().to_owned() })?;
+        let signature = signature::read(&session)?;
+        let name = |text: &str| CString::new(text).map_err(|_| LoadError::Unreadable);
+        let input_names =
+            signature.inputs.iter().map(|spec| name(&spec.name)).collect::<Result<_, _>>()?;
+        let output_names =
+            signature.outputs.iter().map(|spec| name(spec.name())).collect::<Result<_, _>>()?;
+        Ok(Self { session, signature, input_names, output_names, cpu: MemoryInfo::default() })
+    }
+
+    /// What the model takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Runs the model: `inputs` in the order of the signature, borrowed, and of the outputs only those
+    /// whose indices are in `wanted`, in that order.
+    ///
+    /// # Errors
+    /// [`RunError::Stopped`] when `stop` was raised, [`RunError::Failed`] with the library's words
+    /// otherwise; also when `inputs` or `wanted` do not fit the signature.
+    pub fn run(
+        &self,
+        inputs: &[Tensor],
+        wanted: &[usize],
+        stop: &StopFlag,
+    ) -> Result<Vec<Output>, RunError> {
+        // The library reads as many names as it is told there are values.
+        if inputs.len() != self.input_names.len() {
+            let (expected, got) = (self.input_names.len(), inputs.len());
+            return Err(RunError::Failed {
+                message: format!("expected {expected} inputs, got {got}"),
+            });
+        }
+        let values =
+            inputs.iter().map(|tensor| self.borrow(tensor)).collect::<Result<Vec<_>, _>>()?;
+        let input_names: Vec<*const c_char> =
+            self.input_names.iter().map(|name| name.as_ptr()).collect();
+        let inputs: Vec<*const OrtValue> = values.iter().map(Input::ptr).collect();
+        let output_names = wanted
+            .iter()
+            .map(|&index| self.output_names.get(index).map(|name| name.as_ptr()))
+            .collect::<Option<Vec<*const c_char>>>()
+            .ok_or_else(|| RunError::Failed {
+                message: "an output that does not exist".to_owned(),
+            })?;
+        let mut outputs = vec![ptr::null_mut::<OrtValue>(); wanted.len()];
+        // SAFETY: names and values have the lengths that are passed, all pointers are alive until the call
+        // returns (`values` and `stop` are borrowed for longer), and `Run` does not change its inputs. The
+        // session is not changed through the pointer in a way that others could see: see `Sync` above.
+        let status = ortsys![unsafe Run(
+            self.session.ptr().cast_mut(),
+            stop.options(),
+            input_names.as_ptr(),
+            inputs.as_ptr(),
+            inputs.len(),
+            output_names.as_ptr(),
+            output_names.len(),
+            outputs.as_mut_ptr()
+        )];
+        let allocator = Allocator::default();
+        let outputs: Vec<Option<DynValue>> = outputs
+            .into_iter()
+            // SAFETY: what is not null was made by `Run` for us to own, and is owned exactly once from
+            // here on, also when the run failed half-way.
+            .map(|value| {
+                NonNull::new(value)
+                    .map(|value| unsafe { DynValue::from_ptr(value, Some(&allocator)) })
+            })
+            .collect();
+        // SAFETY: the status comes from the call above and is consumed here, once.
+        if let Err(error) = unsafe { ort::Error::result_from_status(status) } {
+            return Err(run_error(&error, stop));
+        }
+        outputs
+            .into_iter()
+            .map(|value| match value {
+                Some(value) => Output::new(value),
+                None => Err(RunError::Failed { message: "an output is missing".to_owned() }),
+            })
+            .collect()
+    }
+
+    fn borrow<'a>(&self, tensor: &'a Tensor) -> Result<Input<'a>, RunError> {
+        let (bytes, length, element_type) = match tensor.view().elements {
+            ElementsView::Bool(slice) => {
+                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL)
+            }
+            ElementsView::I32(slice) => {
+                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32)
+            }
+            ElementsView::I64(slice) => {
+                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64)
+            }
+            ElementsView::F32(slice) => {
+                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
+            }
+            ElementsView::F64(slice) => {
+                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE)
+            }
+            ElementsView::String(texts) => return copy_texts(tensor.shape(), texts),
+        };
+        // A dimension never exceeds the number of bytes in memory, so it fits.
+        let shape: Vec<i64> = tensor.shape().iter().map(|&size| size as i64).collect();
+        let mut value = ptr::null_mut();
+        // SAFETY: `bytes` and `length` are those of a live slice of the named element type, whose number of
+        // elements is the shape's product (`Tensor` guarantees it). The value only borrows: `Input`
+        // carries the slice's lifetime, and `Run` takes its inputs as constants.
+        let status = ortsys![unsafe CreateTensorWithDataAsOrtValue(
+            self.cpu.ptr(),
+            bytes.cast_mut(),
+            length,
+            shape.as_ptr(),
+            shape.len(),
+            element_type,
+            &mut value
+        )];
+        // SAFETY: the status comes from the call above and is consumed here, once.
+        unsafe { ort::Error::result_from_status(status) }.map_err(|error| failed(&error))?;
+        let value = NonNull::new(value)
+            .ok_or_else(|| RunError::Failed { message: "no input value".to_owned() })?;
+        Ok(Input::Borrowed { value, _elements: std::marker::PhantomData })
+    }
+}
+
+/// Texts are the one element type that the library keeps in a form of its own.
+fn copy_texts<'a>(shape: &[usize], texts: &[String]) -> Result<Input<'a>, RunError> {
+    let tensor =
+        OrtTensor::from_string_array((shape.to_vec(), texts)).map_err(|error| failed(&error))?;
+    Ok(Input::Owned(tensor.into_dyn()))
+}
+
+fn bytes_of<T>(
+    slice: &[T],
+    element_type: ElementType,
+) -> (*const std::ffi::c_void, usize, ElementType) {
+    (slice.as_ptr().cast(), size_of_val(slice), element_type)
+}
+
+fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Result<OrtSession> {
+    OrtSession::builder(runtime.environment())?
+        // `ort` picks an accelerator by itself otherwise; answers must not depend on the machine's.
+        .with_auto_device(AutoDevicePolicy::PreferCPU)?
+        .with_intra_threads(options.intra_op_threads)?
+        .with_inter_threads(1)?
+        // A thread that spins while it waits takes a core from those that have work.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // The arena never gives memory back; without it an idle model costs its weights.
+        .with_execution_providers([ort::ep::CPU::default()
+            .with_arena_allocator(false)
+            .build()
+            .error_on_failure()])?
+        .commit_from_file(path)
+}
+
+fn run_error(error: &ort::Error, stop: &StopFlag) -> RunError {
+    if stop.is_raised() { RunError::Stopped } else { failed(error) }
+}
+
+fn failed(error: &ort::Error) -> RunError {
+    RunError::Failed { message: error.message().to_owned() }
+}
+
+/// A value that the library may read during a run.
+enum Input<'a> {
+    /// It looks at elements of ours.
+    Borrowed { value: NonNull<OrtValue>, _elements: std::marker::PhantomData<&'a [u8]> },
+    /// It has a copy of its own.
+    Owned(DynValue),
+}
+
+impl Input<'_> {
+    fn ptr(&self) -> *const OrtValue {
+        match self {
+            Self::Borrowed { value, .. } => value.as_ptr(),
+            Self::Owned(value) => value.ptr(),
+        }
+    }
+}
+
+impl Drop for Input<'_> {
+    fn drop(&mut self) {
+        if let Self::Borrowed { value, .. } = self {
+            // SAFETY: made by `CreateTensorWithDataAsOrtValue`, owned by this `Input` alone, released once.
+            // The elements it looks at are not freed with it.
+            ortsys![unsafe ReleaseValue(value.as_ptr())];
+        }
+    }
+}

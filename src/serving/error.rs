@@ -1,0 +1,50 @@
+//! Why a request has no answer.
+
+use std::time::Duration;
+
+use crate::domain::model::VersionLabel;
+use crate::domain::route::Pin;
+
+/// Why a request cannot be sent to a version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// No version of such a model can answer now.
+    #[error("no version of the model is ready")]
+    NotServed,
+    /// The model answers, but not with the version that was asked for.
+    #[error("{pin} is not loaded")]
+    NotLoaded {
+        /// What was asked for.
+        pin: Pin,
+        /// What could be asked for instead.
+        loaded: Vec<VersionLabel>,
+    },
+}
+
+/// Why a routed request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    /// As many requests as may wait are waiting already.
+    #[error("{waiting} requests are waiting already")]
+    QueueFull {
+        /// How many wait.
+        waiting: usize,
+        /// When there is probably room again.
+        retry_after: Duration,
+    },
+    /// The deadline passed before there was an answer.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    DeadlineExceeded(
+        /// How long the request was allowed to take.
+        Duration,
+    ),
+    /// The model failed on this request.
+    #[error("the model failed: {0}")]
+    RunFailed(
+        /// The library's words, for the log only.
+        String,
+    ),
+    /// The server is going away.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}

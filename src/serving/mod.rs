@@ -1,0 +1,17 @@
+//! Answers: a request is routed to a version, waits for its turn, and is run.
+//!
+//! [`Router`] holds the one [`Snapshot`] of everything that a request reads: which models there are and
+//! which loaded versions stand behind them. A [`Servable`] is such a version with the queue of the requests
+//! that wait for it. The [`Scheduler`] has the threads that run them.
+//!
+//! Nothing here knows how requests look on the wire, or why a version is stable.
+
+mod error;
+mod router;
+mod scheduler;
+mod servable;
+
+pub use error::{InferError, RouteError};
+pub use router::{ModelRoute, Picked, Router, Snapshot};
+pub use scheduler::{Answer, InferRequest, QueueLimits, Scheduler};
+pub use servable::{Naming, Servable, ServableParts};

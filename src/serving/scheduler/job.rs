@@ -1,0 +1,143 @@
+//! A request on its way through the scheduler, and the hold that its caller keeps on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::domain::route::Role;
+use crate::domain::tensor::Tensor;
+use crate::onnx::{Output, StopFlag};
+use crate::serving::error::InferError;
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct InferRequest {
+    /// A tensor for each input, in the signature's order.
+    pub inputs: Vec<Tensor>,
+    /// The indices of the outputs that are to be computed.
+    pub outputs: Vec<usize>,
+    /// As what the version runs it.
+    pub role: Role,
+    /// When the request arrived.
+    pub arrived: Instant,
+    /// How long after its arrival an answer is of use.
+    pub timeout: Duration,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct Answer {
+    /// The outputs that were asked for, in that order.
+    pub outputs: Vec<Output>,
+}
+
+/// A request that waits or runs.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) request: InferRequest,
+    pub(super) submitted: Instant,
+    reply: oneshot::Sender<Result<Answer, InferError>>,
+    hold: Arc<Hold>,
+}
+
+/// The caller's side of a [`Job`]. Dropped, it calls the job off.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    answer: oneshot::Receiver<Result<Answer, InferError>>,
+    deadline: Instant,
+    timeout: Duration,
+    hold: Arc<Hold>,
+}
+
+impl Job {
+    pub(super) fn new(request: InferRequest, submitted: Instant) -> (Self, Ticket) {
+        let (reply, answer) = oneshot::channel();
+        let hold = Arc::new(Hold::default());
+        let ticket = Ticket {
+            answer,
+            deadline: request.arrived + request.timeout,
+            timeout: request.timeout,
+            hold: hold.clone(),
+        };
+        (Self { request, submitted, reply, hold }, ticket)
+    }
+
+    /// Whether its deadline has passed.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now >= self.request.arrived + self.request.timeout
+    }
+
+    pub(super) fn is_called_off(&self) -> bool {
+        matches!(*self.hold.lock(), Phase::CalledOff)
+    }
+
+    /// Ties the run to the caller: from here to [`finish`](Self::finish) a caller who leaves raises `stop`.
+    /// False when the caller has left already.
+    pub(super) fn begin(&self, stop: &Arc<StopFlag>) -> bool {
+        let mut phase = self.hold.lock();
+        match *phase {
+            Phase::Waiting => {
+                *phase = Phase::Running(stop.clone());
+                true
+            }
+            Phase::CalledOff => false,
+            Phase::Running(_) | Phase::Done => unreachable!("a job is begun once"),
+        }
+    }
+
+    /// Lets go of the run, so that `stop` can be used for another, and answers the caller.
+    pub(super) fn finish(self, answer: Result<Answer, InferError>) {
+        *self.hold.lock() = Phase::Done;
+        // A caller who has left does not want to know.
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl Ticket {
+    /// Waits for the answer, until the deadline.
+    pub(super) async fn answer(mut self) -> Result<Answer, InferError> {
+        let deadline = tokio::time::Instant::from_std(self.deadline);
+        match tokio::time::timeout_at(deadline, &mut self.answer).await {
+            Ok(Ok(answer)) => answer,
+            // The job was dropped: only when its worker is gone.
+            Ok(Err(_)) => Err(InferError::ShuttingDown),
+            Err(_) => Err(InferError::DeadlineExceeded(self.timeout)),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.hold.call_off();
+    }
+}
+
+/// What both sides know of the job. The lock makes sure that a caller who leaves stops this run and no later
+/// one of the same thread.
+#[derive(Debug, Default)]
+struct Hold(Mutex<Phase>);
+
+#[derive(Debug, Default)]
+enum Phase {
+    #[default]
+    Waiting,
+    Running(Arc<StopFlag>),
+    Done,
+    CalledOff,
+}
+
+impl Hold {
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call_off(&self) {
+        let mut phase = self.lock();
+        match &*phase {
+            Phase::Waiting => *phase = Phase::CalledOff,
+            Phase::Running(stop) => stop.raise(),
+            Phase::Done | Phase::CalledOff => {}
+        }
+    }
+}

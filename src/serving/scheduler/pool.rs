@@ -1,0 +1,160 @@
+//! Threads that run models, and the line of versions that wait for one.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::job::{Answer, Job};
+use crate::onnx::{RunError, StopFlag};
+use crate::serving::error::InferError;
+use crate::serving::servable::Servable;
+
+/// A fixed number of threads.
+#[derive(Debug)]
+pub(super) struct Pool {
+    line: Arc<Line>,
+    threads: usize,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Pool {
+    pub(super) fn start(name: &str, threads: usize) -> std::io::Result<Self> {
+        let line = Arc::new(Line::default());
+        let pool = Self { line, threads, workers: Mutex::default() };
+        for index in 0..threads {
+            let line = pool.line.clone();
+            let worker = std::thread::Builder::new()
+                .name(format!("{name}-{index}"))
+                .spawn(move || work(&line))?;
+            pool.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    pub(super) fn add_turn(&self, servable: Arc<Servable>) {
+        self.line.add(servable);
+    }
+
+    /// Lets the threads finish the line, and waits for them.
+    pub(super) fn shut_down(&self) {
+        self.line.close();
+        let workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            // A worker does not panic: what it runs is caught.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// The versions that have a turn, first come first served.
+#[derive(Debug, Default)]
+struct Line {
+    state: Mutex<LineState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct LineState {
+    turns: VecDeque<Arc<Servable>>,
+    closed: bool,
+}
+
+impl Line {
+    fn add(&self, servable: Arc<Servable>) {
+        self.lock().turns.push_back(servable);
+        self.changed.notify_one();
+    }
+
+    /// Waits for a turn. `None` when the line is closed and empty.
+    fn next(&self) -> Option<Arc<Servable>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(servable) = state.turns.pop_front() {
+                return Some(servable);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LineState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn work(line: &Line) {
+    let mut stop = None;
+    while let Some(servable) = line.next() {
+        if let Some(job) = servable.queue().take() {
+            run(&servable, job, &mut stop);
+        }
+        if servable.queue().end_turn() {
+            line.add(servable);
+        }
+    }
+}
+
+/// Runs one job, unless nobody wants it any more. `stop` is this thread's flag, kept for the next run.
+fn run(servable: &Servable, job: Job, stop: &mut Option<Arc<StopFlag>>) {
+    let started = Instant::now();
+    if job.is_late(started) {
+        let timeout = job.request.timeout;
+        return job.finish(Err(InferError::DeadlineExceeded(timeout)));
+    }
+    let stop = match stop_flag(stop) {
+        Ok(stop) => stop,
+        Err(error) => return job.finish(Err(run_failed(error))),
+    };
+    if !job.begin(&stop) {
+        return;
+    }
+    // Whatever happens in a run, the thread goes on to the next.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        servable.session().run(&job.request.inputs, &job.request.outputs, &stop)
+    }));
+    let elapsed = started.elapsed();
+    servable.queue().observe_run(elapsed);
+    servable.meter().ran(job.request.role, started.duration_since(job.submitted), elapsed);
+    let answer = match outcome {
+        Ok(Ok(outputs)) => Ok(Answer { outputs }),
+        Ok(Err(error)) => Err(run_failed(error)),
+        Err(_) => Err(InferError::RunFailed("the run panicked".to_owned())),
+    };
+    job.finish(answer);
+    stop.lower();
+}
+
+fn stop_flag(kept: &mut Option<Arc<StopFlag>>) -> Result<Arc<StopFlag>, RunError> {
+    match kept {
+        Some(stop) => Ok(stop.clone()),
+        None => Ok(kept.insert(Arc::new(StopFlag::new()?)).clone()),
+    }
+}
+
+fn run_failed(error: RunError) -> InferError {
+    match error {
+        // Nobody reads this: a run is stopped when its caller has left.
+        RunError::Stopped => InferError::RunFailed("the run was stopped".to_owned()),
+        RunError::Failed { message } => InferError::RunFailed(message),
+    }
+}

@@ -1,0 +1,130 @@
+//! The requests that wait for one version.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::job::Job;
+use crate::serving::error::InferError;
+
+/// How much may wait and run for one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Waiting requests; one more is refused.
+    pub max_queue: usize,
+    /// Runs at once; 0: as many as there are threads.
+    pub max_concurrency: usize,
+    /// How long a request may take when it does not ask for less.
+    pub deadline: Duration,
+}
+
+/// A bounded queue, and the count of turns that its version has on the pool.
+#[derive(Debug)]
+pub(in crate::serving) struct Queue {
+    limits: QueueLimits,
+    state: Mutex<State>,
+    /// A running mean of the runs' time in nanoseconds: tells a refused caller when to come back.
+    mean_run_ns: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    /// Turns in the pool's line or running. Never more than may run at once, and none without a reason: each
+    /// has a waiting job to begin with.
+    turns: usize,
+}
+
+/// What the one who added a job has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// Put the version into the pool's line.
+    NeedsTurn,
+    /// Nothing: enough turns are out already.
+    HasTurns,
+}
+
+impl Added {
+    pub(super) fn needs_turn(self) -> bool {
+        self == Self::NeedsTurn
+    }
+}
+
+impl Queue {
+    pub(in crate::serving) fn new(limits: QueueLimits) -> Self {
+        Self { limits, state: Mutex::default(), mean_run_ns: AtomicU64::new(0) }
+    }
+
+    pub(in crate::serving) fn limits(&self) -> &QueueLimits {
+        &self.limits
+    }
+
+    /// Adds a job at the end.
+    pub(super) fn push(&self, job: Job, threads: usize) -> Result<Added, InferError> {
+        let mut state = self.lock();
+        if state.waiting.len() >= self.limits.max_queue {
+            // Callers who left must not keep others out.
+            state.waiting.retain(|job| !job.is_called_off());
+        }
+        let waiting = state.waiting.len();
+        if waiting >= self.limits.max_queue {
+            return Err(InferError::QueueFull {
+                waiting,
+                retry_after: self.time_for(waiting, threads),
+            });
+        }
+        state.waiting.push_back(job);
+        if state.turns < self.concurrency(threads) {
+            state.turns += 1;
+            Ok(Added::NeedsTurn)
+        } else {
+            Ok(Added::HasTurns)
+        }
+    }
+
+    /// Takes what one run is made of: the job that waits longest.
+    pub(super) fn take(&self) -> Option<Job> {
+        self.lock().waiting.pop_front()
+    }
+
+    /// Ends a turn. True when the version needs another one, which is then counted already.
+    pub(super) fn end_turn(&self) -> bool {
+        let mut state = self.lock();
+        let goes_on = !state.waiting.is_empty();
+        if !goes_on {
+            state.turns -= 1;
+        }
+        goes_on
+    }
+
+    /// How many requests wait.
+    pub(in crate::serving) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Learns how long a run took.
+    pub(super) fn observe_run(&self, elapsed: Duration) {
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let mean = self.mean_run_ns.load(Ordering::Relaxed);
+        // An update that another thread overwrites is lost, which a mean can bear.
+        self.mean_run_ns.store(mean - mean / 8 + elapsed / 8, Ordering::Relaxed);
+    }
+
+    fn concurrency(&self, threads: usize) -> usize {
+        match self.limits.max_concurrency {
+            0 => threads,
+            limit => limit.min(threads),
+        }
+    }
+
+    fn time_for(&self, jobs: usize, threads: usize) -> Duration {
+        let runs_one_after_another = jobs.div_ceil(self.concurrency(threads).max(1)) as u64;
+        let mean = self.mean_run_ns.load(Ordering::Relaxed);
+        Duration::from_nanos(mean.saturating_mul(runs_one_after_another))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,7 @@
+//! What only the operating system can do.
+//!
+//! The second of the two rooms where `unsafe` is allowed; each block says why it is sound.
+#![allow(unsafe_code)]
+
+pub mod cores;
+pub mod process;

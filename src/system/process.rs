@@ -1,0 +1,24 @@
+//! Settings of the whole process, made before anything else runs in it.
+
+/// Prepares the process. Call it first thing in `main`, while there is one thread.
+pub fn prepare() {
+    silence_telemetry();
+    give_memory_back();
+}
+
+/// The official builds of ONNX Runtime send usage data unless this is set before the library starts.
+fn silence_telemetry() {
+    // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}
+
+/// Lets large blocks be mapped and unmapped one by one. glibc otherwise moves the threshold up with the first
+/// large block that is freed, and keeps an unloaded model's weights in fragmented arenas for ever.
+fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const THRESHOLD: libc::c_int = 256 * 1024;
+        // SAFETY: `mallopt` only changes the allocator's own settings, and there is one thread.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD) };
+    }
+}

@@ -1,0 +1,247 @@
+//! The metrics: each defined once, and recorded by a function that names the event.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::domain::lifecycle::VersionState;
+use crate::domain::model::{ModelName, VersionLabel};
+use crate::domain::route::Role;
+
+const REQUESTS: &str = "greenroom_requests_total";
+const REQUEST_DURATION: &str = "greenroom_request_duration_seconds";
+const QUEUE_DURATION: &str = "greenroom_queue_duration_seconds";
+const RUN_DURATION: &str = "greenroom_run_duration_seconds";
+const QUEUE_REQUESTS: &str = "greenroom_queue_requests";
+const REJECTED: &str = "greenroom_rejected_total";
+const LOADS: &str = "greenroom_loads_total";
+const LOAD_DURATION: &str = "greenroom_load_duration_seconds";
+const VERSIONS: &str = "greenroom_versions";
+
+/// Upper bounds of the histograms' buckets in seconds: from 50 µs, as fast as a small model answers, to the
+/// longest deadlines.
+const SECONDS: [f64; 19] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+    2.0, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// How a routed request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered.
+    Ok,
+    /// The request could not be understood or does not fit the model.
+    BadRequest,
+    /// Too many were waiting.
+    Rejected,
+    /// The deadline passed.
+    Timeout,
+    /// The model or the server failed.
+    Failed,
+    /// The client left before there was an answer.
+    Abandoned,
+}
+
+impl Outcome {
+    const ALL: [Self; 6] =
+        [Self::Ok, Self::BadRequest, Self::Rejected, Self::Timeout, Self::Failed, Self::Abandoned];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::BadRequest => "bad_request",
+            Self::Rejected => "rejected",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// All metrics of the process.
+#[derive(Clone, Debug)]
+pub struct Metrics(PrometheusHandle);
+
+/// The metrics cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be recorded: {0}")]
+pub struct MetricsError(String);
+
+impl Metrics {
+    /// Starts recording. Call it once, before anything is measured.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when the process records metrics already.
+    pub fn install() -> Result<Self, MetricsError> {
+        let error =
+            |error: metrics_exporter_prometheus::BuildError| MetricsError(error.to_string());
+        let recorder = [REQUEST_DURATION, QUEUE_DURATION, RUN_DURATION, LOAD_DURATION]
+            .into_iter()
+            .try_fold(PrometheusBuilder::new(), |builder, name| {
+                builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &SECONDS)
+            })
+            .map_err(error)?
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|error| MetricsError(error.to_string()))?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what was recorded since the last call into the buckets. Without it memory grows.
+    pub fn run_upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, Unit::Count, "Inference requests by how they ended.");
+    describe_histogram!(REQUEST_DURATION, Unit::Seconds, "From a request's arrival to its answer.");
+    describe_histogram!(QUEUE_DURATION, Unit::Seconds, "How long requests waited for a thread.");
+    describe_histogram!(RUN_DURATION, Unit::Seconds, "How long ONNX Runtime took.");
+    describe_gauge!(QUEUE_REQUESTS, Unit::Count, "Requests that wait for a thread.");
+    describe_counter!(REJECTED, Unit::Count, "Requests that were refused before they ran.");
+    describe_counter!(LOADS, Unit::Count, "Attempts to load a version by how they ended.");
+    describe_histogram!(
+        LOAD_DURATION,
+        Unit::Seconds,
+        "From the start of a load to a warm version."
+    );
+    describe_gauge!(VERSIONS, Unit::Count, "Versions by state.");
+}
+
+/// The numbers of one version, with their places looked up once.
+pub struct VersionMeter {
+    stable: RoleMeter,
+    /// Made with the first pinned request: most versions never see one.
+    pinned: LazyLock<RoleMeter, Box<dyn FnOnce() -> RoleMeter + Send>>,
+    queue_duration: Histogram,
+    queue_requests: Gauge,
+}
+
+struct RoleMeter {
+    requests: [Counter; Outcome::ALL.len()],
+    request_duration: Histogram,
+    run_duration: Histogram,
+}
+
+impl VersionMeter {
+    /// Looks the places up.
+    pub fn new(model: &ModelName, version: &VersionLabel) -> Self {
+        let model_label = model.to_string();
+        let (model, version) = (model.clone(), version.clone());
+        Self {
+            stable: RoleMeter::new(&model, &version, Role::Stable),
+            pinned: LazyLock::new(Box::new(move || RoleMeter::new(&model, &version, Role::Pinned))),
+            queue_duration: histogram!(QUEUE_DURATION, "model" => model_label.clone()),
+            queue_requests: gauge!(QUEUE_REQUESTS, "model" => model_label),
+        }
+    }
+
+    /// A request that was routed to the version has ended.
+    pub fn answered(&self, role: Role, outcome: Outcome, elapsed: Duration) {
+        let meter = self.role(role);
+        meter.requests[outcome as usize].increment(1);
+        meter.request_duration.record(elapsed);
+    }
+
+    /// A request has waited and run.
+    pub fn ran(&self, role: Role, waited: Duration, elapsed: Duration) {
+        self.queue_duration.record(waited);
+        self.role(role).run_duration.record(elapsed);
+    }
+
+    /// So many requests wait, as seen when the metrics are read.
+    pub fn waiting(&self, requests: usize) {
+        self.queue_requests.set(requests as f64);
+    }
+
+    fn role(&self, role: Role) -> &RoleMeter {
+        match role {
+            Role::Stable => &self.stable,
+            Role::Pinned => &self.pinned,
+        }
+    }
+}
+
+impl RoleMeter {
+    fn new(model: &ModelName, version: &VersionLabel, role: Role) -> Self {
+        let labels = || {
+            [
+                ("model", model.to_string()),
+                ("version", version.to_string()),
+                ("role", role.to_string()),
+            ]
+        };
+        let [model_label, version_label, role_label] = labels();
+        Self {
+            requests: Outcome::ALL.map(|outcome| {
+                let labels = [
+                    model_label.clone(),
+                    version_label.clone(),
+                    role_label.clone(),
+                    ("outcome", outcome.name().to_owned()),
+                ];
+                counter!(REQUESTS, &labels)
+            }),
+            request_duration: histogram!(REQUEST_DURATION, &labels()),
+            run_duration: histogram!(RUN_DURATION, &labels()),
+        }
+    }
+}
+
+impl std::fmt::Debug for VersionMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VersionMeter").finish_non_exhaustive()
+    }
+}
+
+/// Why a request was refused before it ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// As many as may wait were waiting.
+    QueueFull,
+    /// No version of the model could answer.
+    NotReady,
+}
+
+/// A request for a model was refused before it ran.
+pub fn request_rejected(model: &str, rejection: Rejection) {
+    let reason = match rejection {
+        Rejection::QueueFull => "queue_full",
+        Rejection::NotReady => "not_ready",
+    };
+    counter!(REJECTED, "model" => model.to_owned(), "reason" => reason).increment(1);
+}
+
+/// A version was loaded and warmed up.
+pub fn version_loaded(model: &ModelName, elapsed: Duration) {
+    counter!(LOADS, "model" => model.to_string(), "outcome" => "ok").increment(1);
+    histogram!(LOAD_DURATION, "model" => model.to_string()).record(elapsed);
+}
+
+/// A version could not be loaded.
+pub fn load_failed(model: &ModelName) {
+    counter!(LOADS, "model" => model.to_string(), "outcome" => "failed").increment(1);
+}
+
+/// The states of a model's versions, all of them, as they are now.
+pub fn version_states<'a>(
+    model: &ModelName,
+    states: impl Iterator<Item = &'a VersionState> + Clone,
+) {
+    for name in VersionState::NAMES {
+        let count = states.clone().filter(|state| state.name() == name).count();
+        gauge!(VERSIONS, "model" => model.to_string(), "state" => name).set(count as f64);
+    }
+}
