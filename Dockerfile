@@ -3,8 +3,7 @@
 #   docker run --publish 127.0.0.1:8000:8000 --volume "$PWD/models:/models:ro" --volume greenroom:/state greenroom
 #
 # Predictions are published, the admin routes are not: they stay on the container's own loopback
-# (127.0.0.1:8002), where `docker exec CONTAINER greenroom rollout status MODEL` reaches them. To
-# publish them, give a greenroom.toml with `[admin] listen = "0.0.0.0:8002"` and a `token_file`,
+# (127.0.0.1:8002). To publish them, give a greenroom.toml with `[admin] listen = "0.0.0.0:8002"` and a `token_file`,
 # without which greenroom refuses to start; mount both files and add `--config` to the flags below.
 
 FROM rust:1.95-bookworm AS build
