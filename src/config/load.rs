@@ -287,12 +287,16 @@ mod tests {
         assert_eq!(listener(""), Ok(AdminListener::OnHttp));
         assert_eq!(listener("http.listen = '[::1]:1'"), Ok(AdminListener::OnHttp));
         assert_eq!(listener("http.listen = '0.0.0.0:1'"), own("127.0.0.1:8002"));
-        assert_eq!(listener("admin.listen = '127.0.0.1:9'"), own("127.0.0.1:9"));
+        assert_eq!(listener("admin.listen = '127.0.0.1:9'"), Ok(AdminListener::OnHttp));
+        let elsewhere = "http.listen = '0.0.0.0:1'\nadmin.listen = '127.0.0.1:9'";
+        assert_eq!(listener(elsewhere), own("127.0.0.1:9"));
+        let asked = Overrides { admin: Some("127.0.0.1:9".to_owned()), ..Overrides::default() };
+        assert_eq!(load("", &[], &asked).map(|config| config.admin_listener()), own("127.0.0.1:9"));
     }
 
     #[test]
     fn an_admin_address_that_others_can_reach_needs_a_token() {
-        let text = "\n[admin]\nlisten = '0.0.0.0:9'";
+        let text = "http.listen = '0.0.0.0:8'\n[admin]\nlisten = '0.0.0.0:9'";
         assert_eq!(
             complaint(text),
             "greenroom.toml:3: `admin.token_file` must be set, because `admin.listen` is 0.0.0.0:9, which is not loopback"
@@ -307,12 +311,14 @@ mod tests {
             "greenroom.toml:1: `grpc.listen` is 127.0.0.1:8000, but `http.listen` is 127.0.0.1:8000 already"
         );
         assert_eq!(
-            complaint("metrics.listen = '0.0.0.0:9'\nadmin.listen = '127.0.0.1:9'"),
-            "greenroom.toml:1: `metrics.listen` is 0.0.0.0:9, but `admin.listen` is 127.0.0.1:9 already"
+            complaint(
+                "http.listen = '0.0.0.0:8'\nmetrics.listen = '0.0.0.0:9'\nadmin.listen = '127.0.0.1:9'"
+            ),
+            "greenroom.toml:2: `metrics.listen` is 0.0.0.0:9, but `admin.listen` is 127.0.0.1:9 already"
         );
         for fine in [
-            "http.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'",
-            "http.listen = '127.0.0.1:9'\nadmin.listen = '[::1]:9'",
+            "http.listen = '0.0.0.0:0'\nadmin.listen = '127.0.0.1:0'",
+            "http.listen = '10.0.0.1:9'\nadmin.listen = '[::1]:9'",
             "http.listen = '127.0.0.1:8001'",
             "http.listen = '127.0.0.1:8002'",
         ] {

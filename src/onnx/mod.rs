@@ -21,3 +21,6 @@ pub use output::Output;
 pub use runtime::Runtime;
 pub use session::{Session, SessionOptions};
 pub use stop::StopFlag;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -3,15 +3,14 @@
 use std::ptr::NonNull;
 
 use ort::value::{
-    DynMapValueType, DynSequenceValueType, DynTensorValueType, DynValue, TensorElementType,
-    ValueType,
+    DynMapValueType, DynSequenceValueType, DynTensorValueType, DynValue,
+    PrimitiveTensorElementType, TensorElementType, ValueType,
 };
 
 use super::error::RunError;
 use super::signature;
 use crate::domain::tensor::{
-    ClassScores, DType, Element, Elements, ElementsView, Tensor, TensorView, ValueView,
-    element_count,
+    ClassScores, DType, Elements, ElementsView, Tensor, TensorView, ValueView, element_count,
 };
 
 /// An output of a model. Numbers stay in the library's memory until this is dropped.
@@ -28,12 +27,13 @@ enum Kind {
     ClassScores(ClassScores),
 }
 
-/// Where the elements lie.
+/// Where the elements lie: in the value that the same output owns.
 #[derive(Debug)]
-struct Numbers {
-    first: NonNull<u8>,
-    length: usize,
-    dtype: DType,
+enum Numbers {
+    I32(NonNull<[i32]>),
+    I64(NonNull<[i64]>),
+    F32(NonNull<[f32]>),
+    F64(NonNull<[f64]>),
 }
 
 // SAFETY: the elements are owned through `_owner` (which is `Send + Sync`), never written again after the
@@ -71,33 +71,21 @@ impl Output {
 }
 
 impl Numbers {
-    fn of<T: Element>(slice: &[T]) -> Self {
-        Self { first: NonNull::from(slice).cast(), length: slice.len(), dtype: T::DTYPE }
-    }
-
     fn view(&self) -> ElementsView<'_> {
-        match self.dtype {
-            // SAFETY (all four): `of` took pointer and length from a slice of exactly this element type, and the
-            // value that owns the elements lives as long as `self` does and is not written to.
-            DType::I32 => ElementsView::I32(unsafe { self.slice() }),
-            // SAFETY: as above.
-            DType::I64 => ElementsView::I64(unsafe { self.slice() }),
-            // SAFETY: as above.
-            DType::F32 => ElementsView::F32(unsafe { self.slice() }),
-            // SAFETY: as above.
-            DType::F64 => ElementsView::F64(unsafe { self.slice() }),
-            DType::Bool | DType::String => {
-                unreachable!("copied out when the output was taken over")
-            }
+        match self {
+            Self::I32(elements) => ElementsView::I32(borrow(elements)),
+            Self::I64(elements) => ElementsView::I64(borrow(elements)),
+            Self::F32(elements) => ElementsView::F32(borrow(elements)),
+            Self::F64(elements) => ElementsView::F64(borrow(elements)),
         }
     }
+}
 
-    /// # Safety
-    /// `T` must be the element type that `of` was given.
-    unsafe fn slice<T>(&self) -> &[T] {
-        // SAFETY: see `view`.
-        unsafe { std::slice::from_raw_parts(self.first.cast().as_ptr(), self.length) }
-    }
+/// Only for the elements of a [`Numbers`], and for no longer than that is borrowed.
+fn borrow<T>(elements: &NonNull<[T]>) -> &[T] {
+    // SAFETY: pointer and length come from a slice of this type inside a value that the output owns beside them;
+    // it is neither moved nor written to until both are dropped.
+    unsafe { elements.as_ref() }
 }
 
 fn tensor(value: DynValue, ty: TensorElementType) -> Result<Kind, RunError> {
@@ -105,10 +93,10 @@ fn tensor(value: DynValue, ty: TensorElementType) -> Result<Kind, RunError> {
         signature::dtype(ty).ok_or_else(|| unexpected(&format!("an output of `{ty}` elements")))?;
     let shape = dimensions(value.shape())?;
     let elements = match dtype {
-        DType::I32 => numbers::<i32>(&value)?,
-        DType::I64 => numbers::<i64>(&value)?,
-        DType::F32 => numbers::<f32>(&value)?,
-        DType::F64 => numbers::<f64>(&value)?,
+        DType::I32 => Numbers::I32(numbers(&value)?),
+        DType::I64 => Numbers::I64(numbers(&value)?),
+        DType::F32 => Numbers::F32(numbers(&value)?),
+        DType::F64 => Numbers::F64(numbers(&value)?),
         DType::Bool => {
             let elements = truth_values(&value, &shape)?;
             return copied(shape, Elements::Bool(elements));
@@ -121,10 +109,8 @@ fn tensor(value: DynValue, ty: TensorElementType) -> Result<Kind, RunError> {
     Ok(Kind::Numbers { elements, shape, _owner: value })
 }
 
-fn numbers<T: Element + ort::value::PrimitiveTensorElementType>(
-    value: &DynValue,
-) -> Result<Numbers, RunError> {
-    value.try_extract_tensor::<T>().map(|(_, slice)| Numbers::of(slice)).map_err(failed)
+fn numbers<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<NonNull<[T]>, RunError> {
+    value.try_extract_tensor::<T>().map(|(_, elements)| NonNull::from(elements)).map_err(failed)
 }
 
 /// A kernel might write any byte for "true"; a Rust `bool` must be 0 or 1, so bytes are read.

@@ -15,3 +15,6 @@ pub use error::{InferError, RouteError};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
 pub use scheduler::{Answer, InferRequest, QueueLimits, Scheduler};
 pub use servable::{Naming, Servable, ServableParts};
+
+#[cfg(test)]
+mod testing;

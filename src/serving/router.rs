@@ -122,3 +122,65 @@ impl Router {
         replaced
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::serving::testing::servable;
+
+    fn model() -> ModelName {
+        "adder".parse().unwrap()
+    }
+
+    fn pin(text: &str) -> Pin {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_request_without_a_pin_goes_to_stable() {
+        let router = Router::default();
+        assert_eq!(router.pick("adder", None).unwrap_err(), RouteError::NotServed);
+        router.show(&model(), ModelRoute::to(servable("2")).with_pinnable(servable("1")));
+        let picked = router.pick("adder", None).unwrap();
+        assert_eq!((picked.servable.version().as_str(), picked.role), ("2", Role::Stable));
+    }
+
+    #[test]
+    fn a_pin_reaches_any_loaded_version_and_says_so() {
+        let router = Router::default();
+        router.show(&model(), ModelRoute::to(servable("2")).with_pinnable(servable("1")));
+        for (text, version) in [("1", "1"), ("2", "2"), ("stable", "2")] {
+            let picked = router.pick("adder", Some(&pin(text))).unwrap();
+            assert_eq!((picked.servable.version().as_str(), picked.role), (version, Role::Pinned));
+        }
+        let loaded = vec!["1".parse().unwrap(), "2".parse().unwrap()];
+        for text in ["3", "candidate"] {
+            let error = router.pick("adder", Some(&pin(text))).unwrap_err();
+            assert_eq!(error, RouteError::NotLoaded { pin: pin(text), loaded: loaded.clone() });
+        }
+    }
+
+    #[test]
+    fn no_request_fails_while_versions_come_and_go() {
+        let router = Router::default();
+        let versions: Vec<_> = (1..=4).map(|version: u32| servable(&version.to_string())).collect();
+        router.show(&model(), ModelRoute::to(versions[0].clone()));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let picked = router.pick("adder", None).unwrap();
+                        assert_eq!(picked.servable.model(), &model());
+                    }
+                });
+            }
+            for round in 0..20_000 {
+                router.show(&model(), ModelRoute::to(versions[round % versions.len()].clone()));
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+}
