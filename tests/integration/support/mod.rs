@@ -1,0 +1,62 @@
+//! What the tests stand on: a server, models for it, and a client that shows every byte.
+
+mod http;
+mod models;
+mod server;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub(crate) use http::{Answer, Connection, Request};
+pub(crate) use models::{
+    Models, adder, adder_with_external_data, example_model, package, test_model,
+};
+pub(crate) use server::{Plan, Run, TestServer, greenroom, library};
+
+/// Between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks until there is something, and fails when there is nothing for too long.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Fails unless both are the same, numbers within an absolute distance of 1e-5.
+#[track_caller]
+pub(crate) fn assert_close(got: &Value, expected: &Value) {
+    if let Err(place) = compare(got, expected) {
+        panic!("different at `{place}`\n     got: {got}\nexpected: {expected}");
+    }
+}
+
+/// `Err` with the path of the first difference.
+fn compare(got: &Value, expected: &Value) -> Result<(), String> {
+    match (got, expected) {
+        (Value::Number(got), Value::Number(expected)) => {
+            let difference = got.as_f64().unwrap() - expected.as_f64().unwrap();
+            if difference.abs() <= 1e-5 { Ok(()) } else { Err(String::new()) }
+        }
+        (Value::Array(got), Value::Array(expected)) if got.len() == expected.len() => {
+            got.iter().zip(expected).enumerate().try_for_each(|(index, (got, expected))| {
+                compare(got, expected).map_err(|place| format!("[{index}]{place}"))
+            })
+        }
+        (Value::Object(got), Value::Object(expected)) if got.len() == expected.len() => {
+            expected.iter().try_for_each(|(key, expected)| {
+                let got = got.get(key).unwrap_or(&Value::Null);
+                compare(got, expected).map_err(|place| format!(".{key}{place}"))
+            })
+        }
+        (got, expected) if got == expected => Ok(()),
+        _ => Err(String::new()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Folders of models for a test: the repository's own, or one that is made for the occasion.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// The package's folder, which is the server's working directory too.
+pub(crate) fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder that a server serves.
+#[derive(Debug)]
+pub(crate) enum Models {
+    /// One that is there anyway.
+    Kept(PathBuf),
+    /// One of the test's own.
+    Made(TempDir),
+}
+
+impl Models {
+    /// The example models of the repository.
+    pub(crate) fn of_the_repository() -> Self {
+        Self::Kept(package().join("models"))
+    }
+
+    /// A new folder.
+    pub(crate) fn made() -> Self {
+        Self::Made(TempDir::with_prefix("greenroom-models-").unwrap())
+    }
+
+    /// A new folder with the named files of `tests/models/`, each as a model of its own.
+    pub(crate) fn of_tests(names: &[&str]) -> Self {
+        names.iter().fold(Self::made(), |models, name| {
+            models.file(&format!("{name}.onnx"), test_model(name))
+        })
+    }
+
+    /// Adds a file, with the folders above it.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Made(folder) => folder.path(),
+        }
+    }
+}
+
+/// The bytes of `tests/models/{name}.onnx`.
+pub(crate) fn test_model(name: &str) -> Vec<u8> {
+    fs::read(package().join("tests/models").join(format!("{name}.onnx"))).unwrap()
+}
+
+/// The bytes of `models/{path}`, an example model.
+pub(crate) fn example_model(path: &str) -> Vec<u8> {
+    fs::read(package().join("models").join(path)).unwrap()
+}
+
+/// A model that adds `summand` to whatever it gets.
+pub(crate) fn adder(summand: f32) -> Vec<u8> {
+    let mut bytes = test_model("adder");
+    let placeholder = 12345.678_f32.to_le_bytes();
+    let places: Vec<usize> = bytes
+        .windows(4)
+        .enumerate()
+        .filter(|(_, window)| *window == placeholder)
+        .map(|(place, _)| place)
+        .collect();
+    let [place] = places[..] else { panic!("the summand stands at {places:?}, not once") };
+    bytes[place..place + 4].copy_from_slice(&summand.to_le_bytes());
+    bytes
+}
+
+/// A model like [`adder`] whose two summands, f32, stand in another file. ONNX is protobuf, of which this takes
+/// two forms: numbers, and everything else by its length.
+pub(crate) fn adder_with_external_data(location: &str) -> Vec<u8> {
+    let entry = |key: &str, value: &str| bytes(13, &[text(1, key), text(2, value)]);
+    let place = [entry("location", location), entry("offset", "0"), entry("length", "8")];
+    let summands = [number(1, 2), number(2, 1), text(8, "c"), place.concat(), number(14, 1)];
+    let add = bytes(1, &[text(1, "X"), text(1, "c"), text(2, "Y"), text(4, "Add")]);
+    let port = |field, name| {
+        let shape = bytes(2, &[bytes(1, &[text(2, "N")]), bytes(1, &[number(1, 2)])]);
+        bytes(field, &[text(1, name), bytes(2, &[bytes(1, &[number(1, 1), shape])])])
+    };
+    let graph = [add, text(2, "g"), bytes(5, &summands), port(11, "X"), port(12, "Y")];
+    [number(1, 8), bytes(8, &[number(2, 18)]), bytes(7, &graph)].concat()
+}
+
+fn number(field: u8, value: u8) -> Vec<u8> {
+    vec![field << 3, value]
+}
+
+fn text(field: u8, text: &str) -> Vec<u8> {
+    bytes(field, &[text.as_bytes().to_vec()])
+}
+
+fn bytes(field: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = [content.len() as u8 | 0x80, (content.len() >> 7) as u8];
+    [&[field << 3 | 2], &length[..], &content].concat()
+}
