@@ -1,6 +1,6 @@
 //! `GET /admin/v1/models…` and `/metrics`: what operators and their tools read.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Api;
 use super::problem::Problem;
+use super::segments::Segments;
 use crate::domain::lifecycle::VersionState;
 use crate::domain::signature::{ClassKey, Dim, OutputSpec, Shape, Signature, TensorSpec};
 use crate::repository::{ModelView, VersionView};
@@ -29,7 +30,7 @@ pub(super) async fn models(State(api): State<Api>, headers: HeaderMap) -> Respon
 /// `GET /admin/v1/models/{model}`
 pub(super) async fn model(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     headers: HeaderMap,
 ) -> Response {
     let Some(view) = api.registry.model(&name) else {

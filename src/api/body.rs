@@ -93,4 +93,5 @@ fn too_slow(timeout: Duration) -> Problem {
         "body_timeout",
         format!("the body did not arrive within {}", humantime::format_duration(timeout)),
     )
+    .ending_connection()
 }

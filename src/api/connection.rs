@@ -13,13 +13,14 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::patience::{Answering, Patient};
 use crate::config::HttpConfig;
 use crate::telemetry::logs;
 
@@ -124,11 +125,21 @@ impl Connections {
         // An answer is written at once; waiting for more to send with it only costs time.
         let _ = stream.set_nodelay(true);
         let shared = self.shared.clone();
-        let service = service_fn(move |request| answer(shared.clone(), peer, request));
+        let answering = Answering::default();
+        let stream = Patient::new(stream, self.limits.header_timeout, answering.clone());
+        let service = service_fn(move |request| {
+            let (shared, answering) = (shared.clone(), answering.clone());
+            async move {
+                answering.begin();
+                let response = answer(&shared, peer, request).await;
+                answering.end();
+                Ok::<_, Infallible>(response)
+            }
+        });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
             .max_buf_size(self.limits.max_header)
+            // How long a client may take is the stream's business.
+            .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
@@ -145,11 +156,7 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
 }
 
 /// One request: an id, the routes, and a line in the access log.
-async fn answer(
-    shared: Arc<Shared>,
-    peer: SocketAddr,
-    mut request: Request<Incoming>,
-) -> Result<Response, Infallible> {
+async fn answer(shared: &Shared, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
     let id = shared.ids.of(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let line = tracing::enabled!(target: logs::ACCESS, tracing::Level::INFO)
@@ -167,7 +174,7 @@ async fn answer(
     if shared.closing.load(Ordering::Acquire) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    response
 }
 
 /// Ids that are different for each request, and for each start of the server.

@@ -11,8 +11,10 @@ mod connection;
 mod guard;
 mod health;
 mod models;
+mod patience;
 mod predict;
 mod problem;
+mod segments;
 
 use std::sync::Arc;
 

@@ -4,17 +4,19 @@
 //! `model_version_status`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::problem::Problem;
+use super::segments::Segments;
 use crate::domain::lifecycle::VersionState;
 use crate::domain::route::{Pin, RouteLabel};
 use crate::domain::signature::{Dim, OutputSpec, Shape, TensorSpec};
 use crate::domain::tensor::DType;
+use crate::domain::wording::printable;
 use crate::repository::{ModelView, VersionView};
 use crate::serving::{Picked, RouteError, Servable};
 use std::time::Duration;
@@ -27,7 +29,10 @@ pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
 }
 
 /// `GET /v1/models/{model}`
-pub(super) async fn status(State(api): State<Api>, Path(model): Path<String>) -> Response {
+pub(super) async fn status(State(api): State<Api>, Segments(model): Segments<String>) -> Response {
+    if let Some((_, verb)) = model.split_once(':') {
+        return asked_with_post(verb).into_response();
+    }
     let Some(view) = api.registry.model(&model) else {
         return unknown_model(&model).into_response();
     };
@@ -38,7 +43,7 @@ pub(super) async fn status(State(api): State<Api>, Path(model): Path<String>) ->
 /// `GET /v1/models/{model}/versions/{version}`
 pub(super) async fn version_status(
     State(api): State<Api>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
 ) -> Response {
     let Some(view) = api.registry.model(&model) else {
         return unknown_model(&model).into_response();
@@ -53,7 +58,7 @@ pub(super) async fn version_status(
 /// `GET /v1/models/{model}/labels/{label}`
 pub(super) async fn label_status(
     State(api): State<Api>,
-    Path((model, label)): Path<(String, String)>,
+    Segments((model, label)): Segments<(String, String)>,
 ) -> Response {
     let picked = label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin)));
     match (picked, api.registry.model(&model)) {
@@ -71,14 +76,17 @@ pub(super) async fn label_status(
 }
 
 /// `GET /v1/models/{model}/metadata`
-pub(super) async fn metadata(State(api): State<Api>, Path(model): Path<String>) -> Response {
+pub(super) async fn metadata(
+    State(api): State<Api>,
+    Segments(model): Segments<String>,
+) -> Response {
     metadata_response(pick(&api, &model, None))
 }
 
 /// `GET /v1/models/{model}/versions/{version}/metadata`
 pub(super) async fn version_metadata(
     State(api): State<Api>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
 ) -> Response {
     metadata_response(version_pin(&version).and_then(|pin| pick(&api, &model, Some(&pin))))
 }
@@ -86,9 +94,15 @@ pub(super) async fn version_metadata(
 /// `GET /v1/models/{model}/labels/{label}/metadata`
 pub(super) async fn label_metadata(
     State(api): State<Api>,
-    Path((model, label)): Path<(String, String)>,
+    Segments((model, label)): Segments<(String, String)>,
 ) -> Response {
     metadata_response(label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin))))
+}
+
+/// A verb is not a thing that could be looked at.
+fn asked_with_post(verb: &str) -> Problem {
+    let sentence = format!("`:{}` is asked for with POST", printable(verb, 40));
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence).allowing("POST")
 }
 
 /// Reads the version in a path.
@@ -113,7 +127,7 @@ fn pick(api: &Api, model: &str, pin: Option<&Pin>) -> Result<Picked, Problem> {
 pub(super) fn not_routed(api: &Api, model: &str, error: RouteError) -> Problem {
     let Some(view) = api.registry.model(model) else {
         if api.readiness.is_starting() {
-            return not_ready("the models are still being looked for");
+            return soon(not_ready("the models are still being looked for"));
         }
         return unknown_model(model);
     };
@@ -125,14 +139,21 @@ pub(super) fn not_routed(api: &Api, model: &str, error: RouteError) -> Problem {
             Problem::not_found("not_loaded", sentence)
         }
         RouteError::NotServed => {
-            not_ready(&format!("`{}` is not ready: {}", view.name, why_not(&view)))
+            let problem = not_ready(&format!("`{}` is not ready: {}", view.name, why_not(&view)));
+            // Waiting helps only where something may still come.
+            let may_come =
+                |known: &VersionView| !matches!(known.state, VersionState::Quarantined(_));
+            if view.versions.iter().any(may_come) { soon(problem) } else { problem }
         }
     }
 }
 
 fn not_ready(sentence: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", sentence)
-        .retry_after(Duration::from_secs(1))
+}
+
+fn soon(problem: Problem) -> Problem {
+    problem.retry_after(Duration::from_secs(1))
 }
 
 /// The newest version says it best. Reasons are for operators and stay with them.

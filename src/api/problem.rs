@@ -15,11 +15,20 @@ pub(super) struct Problem {
     code: &'static str,
     sentence: String,
     retry_after: Option<Duration>,
+    ends_connection: bool,
+    allow: Option<&'static str>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
-        Self { status, code, sentence: sentence.into(), retry_after: None }
+        Self {
+            status,
+            code,
+            sentence: sentence.into(),
+            retry_after: None,
+            ends_connection: false,
+            allow: None,
+        }
     }
 
     pub(super) fn bad_request(code: &'static str, sentence: impl Into<String>) -> Self {
@@ -33,6 +42,18 @@ impl Problem {
     /// Says when to try again; at least a second, which is what the header can say.
     pub(super) fn retry_after(mut self, duration: Duration) -> Self {
         self.retry_after = Some(duration);
+        self
+    }
+
+    /// Says which method is right.
+    pub(super) fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// Says that the connection is of no more use: what is left of the request was not read.
+    pub(super) fn ending_connection(mut self) -> Self {
+        self.ends_connection = true;
         self
     }
 
@@ -51,6 +72,12 @@ impl IntoResponse for Problem {
         if let Some(duration) = self.retry_after {
             let seconds = duration.as_secs_f64().ceil().clamp(1.0, 60.0) as u64;
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.ends_connection {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
