@@ -24,6 +24,7 @@ pub struct App {
     runtime: Runtime,
     api: Api,
     listeners: Listeners,
+    guard: AdminGuard,
     server_file: PathBuf,
 }
 
@@ -53,23 +54,23 @@ pub enum StartError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// The models' folder is not there.
-    #[error("the models' folder `{}` cannot be read: {source}; create it or name another with --models", path.display())]
+    #[error("the models' folder `{}` cannot be read: {cause}; create it or name another with --models", path.display())]
     Models {
         /// The folder.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The state folder cannot be written.
-    #[error("the state folder `{}` cannot be written: {source}; name another with --state", path.display())]
+    #[error("the state folder `{}` cannot be written: {cause}; name another with --state", path.display())]
     State {
         /// The folder.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// An address is taken, or not this machine's.
-    #[error("cannot listen on {address} for {what}: {source}; name another address with {flag}")]
+    #[error("cannot listen on {address} for {what}: {cause}; name another address with {flag}")]
     Listen {
         /// What the listener is for.
         what: &'static str,
@@ -78,7 +79,7 @@ pub enum StartError {
         /// How to change that.
         flag: &'static str,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The admin token cannot be read.
     #[error("the admin token in `{}` cannot be used: {reason}", path.display())]
@@ -101,11 +102,12 @@ impl App {
     pub async fn bind(config: ServerConfig, metrics: Metrics) -> Result<Self, StartError> {
         let runtime = Runtime::load(config.onnxruntime.as_deref())?;
         check_models(&config.models)?;
-        let state = |source| StartError::State { path: config.state.clone(), source };
+        let state = |cause| StartError::State { path: config.state.clone(), cause };
         std::fs::create_dir_all(&config.state).map_err(state)?;
+        let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
         let listeners = Listeners::bind(&config).await?;
+        let guard = AdminGuard::new(listeners.addresses.admin, token);
         let server_file = config.state.join("server.json");
-        write_server_file(&server_file, listeners.addresses).map_err(state)?;
         let cores = Cores::available();
         let threads = match config.scheduler.threads {
             0 => cores.count,
@@ -120,7 +122,9 @@ impl App {
             http: config.http.clone(),
             limits: config.limits.clone(),
         });
-        let app = Self { config, runtime, api, listeners, server_file };
+        // Last, when nothing can fail any more: it says that there is a server.
+        write_server_file(&server_file, listeners.addresses).map_err(state)?;
+        let app = Self { config, runtime, api, listeners, guard, server_file };
         app.log_start(cores);
         Ok(app)
     }
@@ -159,12 +163,11 @@ impl App {
     /// answered.
     ///
     /// # Errors
-    /// [`StartError`], when the admin token cannot be read or there is no room for a thread.
+    /// [`StartError`], when there is no room for a thread.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
-        let token = self.config.admin.token_file.as_deref().map(read_token).transpose()?;
-        let guard = AdminGuard::new(self.listeners.addresses.admin, token);
         let (ending, is_ending) = watch::channel(false);
         let repository = self.start_repository().map_err(StartError::Threads)?;
+        let guard = self.guard;
         let Listeners { http, admin, metrics, .. } = self.listeners;
         let limits = ConnectionLimits::from(&self.config.http);
         let mut routes = api::inference_routes(self.api.clone());
@@ -252,18 +255,18 @@ async fn listen(
     flag: &'static str,
     address: SocketAddr,
 ) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen {
+    TcpListener::bind(address).await.map_err(|cause| StartError::Listen {
         what,
         address,
         flag,
-        source,
+        cause,
     })
 }
 
 fn check_models(path: &Path) -> Result<(), StartError> {
     std::fs::read_dir(path)
         .map(drop)
-        .map_err(|source| StartError::Models { path: path.to_path_buf(), source })
+        .map_err(|cause| StartError::Models { path: path.to_path_buf(), cause })
 }
 
 /// Tells commands, and scripts, where this server is.

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::App;
 use crate::config::{self, LogFormat, LogLevel, Overrides, ServerConfig};
 use crate::system::cores::Cores;
+use crate::system::process;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -72,6 +73,9 @@ impl From<Flags> for Overrides {
     }
 }
 
+/// The exit code when there is no server.
+const NOT_STARTED: u8 = 2;
+
 /// Serves until the process is told to end. Exit code 2 means that it did not start.
 pub(super) fn run(flags: Flags) -> ExitCode {
     let config = match ServerConfig::load(&flags.into(), config::environment()) {
@@ -90,9 +94,12 @@ pub(super) fn run(flags: Flags) -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match outcome {
-        // Runs that cannot be interrupted must not keep the process, so their threads are not waited for.
-        Ok(()) => std::process::exit(0),
-        Err(error) => fail(error.as_ref()),
+        // Loads and runs that cannot be interrupted must not keep the process, nor crash at its end.
+        Ok(()) => process::end(0),
+        Err(error) => {
+            fail(error.as_ref());
+            process::end(i32::from(NOT_STARTED))
+        }
     }
 }
 
@@ -111,7 +118,7 @@ async fn told_to_end(mut terminate: Signal, mut interrupt: Signal) {
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("told to end twice: ending at once");
-        std::process::exit(1);
+        process::end(1);
     });
 }
 
@@ -146,5 +153,5 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
         eprintln!("  because: {error}");
         cause = error.source();
     }
-    ExitCode::from(2)
+    ExitCode::from(NOT_STARTED)
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::domain::wording;
+
 /// Why settings were refused. Shown with one problem per line.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -77,11 +79,5 @@ impl fmt::Display for Origin {
 
 /// Foreign text inside a message: short and on one line.
 pub(super) fn printable(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    wording::printable(text, 80)
 }

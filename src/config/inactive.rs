@@ -8,7 +8,19 @@ use std::collections::BTreeMap;
 use super::section::{Findings, Setting};
 
 /// Keys and whole tables of the server's settings.
-const SERVER: &[&str] = &["capture", "grpc", "metrics.compat", "repository", "shadow", "webhooks"];
+const SERVER: &[&str] = &[
+    "capture",
+    "grpc",
+    "metrics.compat",
+    "repository.events",
+    "repository.keep_revisions",
+    "repository.memory_budget",
+    "repository.poll",
+    "repository.settle",
+    "repository.trial",
+    "shadow",
+    "webhooks",
+];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &[

@@ -10,3 +10,4 @@ pub mod model;
 pub mod route;
 pub mod signature;
 pub mod tensor;
+pub mod wording;

@@ -8,6 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::wording::printable;
+
 /// The name by which users call a model: 1 to 128 of `A-Z a-z 0-9 . _ -`, without a leading dot.
 ///
 /// Cheap to clone: the text is shared.
@@ -37,7 +39,7 @@ impl FromStr for ModelName {
         if is_plain_name(text, Self::MAX_LENGTH) {
             Ok(Self(text.into()))
         } else {
-            Err(InvalidModelName(shortened(text)))
+            Err(InvalidModelName(printable(text, SHOWN)))
         }
     }
 }
@@ -91,7 +93,7 @@ impl FromStr for VersionLabel {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if !is_plain_name(text, Self::MAX_LENGTH) {
-            return Err(InvalidVersionLabel::Malformed(shortened(text)));
+            return Err(InvalidVersionLabel::Malformed(printable(text, SHOWN)));
         }
         if Self::RESERVED.contains(&text) {
             return Err(InvalidVersionLabel::Reserved(text.to_owned()));
@@ -165,16 +167,8 @@ fn is_plain_name(text: &str, max_length: usize) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// What a client sent, short and printable, so that an error message cannot be made long or forge a log line.
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
+/// How much of a wrong name is repeated to the one who gave it.
+const SHOWN: usize = 80;
 
 /// SHA-256 of a version's content: what a version *is*, whatever it is called. Shown as `sha256:…`,
 /// the same digits that `sha256sum` prints.

@@ -9,7 +9,7 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::Session as OrtSession;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
 use ort::sys::{ONNXTensorElementDataType as ElementType, OrtValue};
-use ort::value::{DynValue, Tensor as OrtTensor};
+use ort::value::{DynTensor, DynValue, TensorElementType};
 use ort::{AsPointer, ortsys};
 
 use super::error::{LoadError, RunError};
@@ -186,10 +186,27 @@ impl Session {
     }
 }
 
-/// Texts are the one element type that the library keeps in a form of its own.
+/// Texts are the one element type that the library keeps in a form of its own. They may hold any character, also
+/// NUL, so they are written by length.
 fn copy_texts<'a>(shape: &[usize], texts: &[String]) -> Result<Input<'a>, RunError> {
-    let tensor =
-        OrtTensor::from_string_array((shape.to_vec(), texts)).map_err(|error| failed(&error))?;
+    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+    let tensor = DynTensor::new(&Allocator::default(), TensorElementType::String, shape);
+    let tensor = tensor.map_err(|error| failed(&error))?;
+    for (index, text) in texts.iter().enumerate() {
+        let mut buffer: *mut c_char = ptr::null_mut();
+        // SAFETY: the tensor is alive and ours alone, and `index` is below its number of elements, which is the
+        // number of texts (`Tensor` guarantees it).
+        let status = ortsys![unsafe GetResizedStringTensorElementBuffer(
+            tensor.ptr().cast_mut(),
+            index,
+            text.len(),
+            &mut buffer
+        )];
+        // SAFETY: the status comes from the call above and is consumed here, once.
+        unsafe { ort::Error::result_from_status(status) }.map_err(|error| failed(&error))?;
+        // SAFETY: the successful call above gave room for as many bytes as the text has.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), text.len()) };
+    }
     Ok(Input::Owned(tensor.into_dyn()))
 }
 
@@ -309,7 +326,7 @@ mod tests {
             tensor(&[2], Elements::I64(vec![i64::MIN, i64::MAX])),
             tensor(&[2], Elements::F32(vec![f32::MIN_POSITIVE, -0.0])),
             tensor(&[2], Elements::F64(vec![f64::MAX, f64::EPSILON])),
-            tensor(&[2], Elements::String(vec![String::new(), "grün".to_owned()])),
+            tensor(&[2], Elements::String(vec![String::new(), "grün\0".to_owned()])),
         ];
         let outputs = run(&session, &inputs, &[0, 1, 2, 3, 4, 5]).unwrap();
         for (input, output) in inputs.iter().zip(&outputs) {

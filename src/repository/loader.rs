@@ -15,6 +15,7 @@ use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::signature::{Dim, Signature, TensorSpec};
 use crate::domain::tensor::{Tensor, element_count};
+use crate::domain::wording::without_paths;
 use crate::onnx::{LoadError, RunError, Runtime, Session, SessionOptions, StopFlag};
 use crate::serving::{Naming, QueueLimits, Servable, ServableParts};
 
@@ -53,8 +54,8 @@ pub(super) enum LoadFailure {
 impl LoadFailure {
     /// The state that the failure leaves the version in.
     pub(super) fn state(&self, file: &FoundVersion) -> VersionState {
-        // The library names the file by its full path, which is nobody's business.
         let reason = self.to_string().replace(&file.path.display().to_string(), &file.file);
+        let reason = without_paths(&reason);
         match self {
             Self::Unreadable(_) | Self::Misfit(_) | Self::TooSlow(_) => {
                 VersionState::Refused(reason)

@@ -34,6 +34,15 @@ struct State {
     /// Turns in the pool's line or running. Never more than may run at once, and none without a reason: each
     /// has a waiting job to begin with.
     turns: usize,
+    /// Of these, the ones that have taken their job.
+    running: usize,
+}
+
+impl State {
+    /// The waiting jobs beyond those that a turn in the line is about to take.
+    fn without_turn(&self) -> usize {
+        self.waiting.len().saturating_sub(self.turns - self.running)
+    }
 }
 
 /// What the one who added a job has to do.
@@ -63,11 +72,16 @@ impl Queue {
     /// Adds a job at the end.
     pub(super) fn push(&self, job: Job, threads: usize) -> Result<Added, InferError> {
         let mut state = self.lock();
-        if state.waiting.len() >= self.limits.max_queue {
+        if state.turns < self.concurrency(threads) {
+            state.turns += 1;
+            state.waiting.push_back(job);
+            return Ok(Added::NeedsTurn);
+        }
+        if state.without_turn() >= self.limits.max_queue {
             // Callers who left must not keep others out.
             state.waiting.retain(|job| !job.is_called_off());
         }
-        let waiting = state.waiting.len();
+        let waiting = state.without_turn();
         if waiting >= self.limits.max_queue {
             return Err(InferError::QueueFull {
                 waiting,
@@ -75,22 +89,20 @@ impl Queue {
             });
         }
         state.waiting.push_back(job);
-        if state.turns < self.concurrency(threads) {
-            state.turns += 1;
-            Ok(Added::NeedsTurn)
-        } else {
-            Ok(Added::HasTurns)
-        }
+        Ok(Added::HasTurns)
     }
 
-    /// Takes what one run is made of: the job that waits longest.
+    /// Takes what one run is made of: the job that waits longest. Followed by [`end_turn`](Self::end_turn).
     pub(super) fn take(&self) -> Option<Job> {
-        self.lock().waiting.pop_front()
+        let mut state = self.lock();
+        state.running += 1;
+        state.waiting.pop_front()
     }
 
     /// Ends a turn. True when the version needs another one, which is then counted already.
     pub(super) fn end_turn(&self) -> bool {
         let mut state = self.lock();
+        state.running -= 1;
         let goes_on = !state.waiting.is_empty();
         if !goes_on {
             state.turns -= 1;
