@@ -48,6 +48,9 @@ impl JsonElement for String {
     }
 }
 
+/// 2⁶³, the least number that is too large for all integer types here.
+const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
+
 macro_rules! integers {
     ($($element:ty),*) => {
         $(impl JsonElement for $element {
@@ -56,6 +59,8 @@ macro_rules! integers {
             fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Misfit> {
                 match scalar {
                     Scalar::Integer(value) => Self::try_from(value).map_err(|_| Misfit::Range),
+                    // Such a number has no fraction, so it may well have been written as an integer.
+                    Scalar::Float(value) if value.is_finite() && value.abs() >= BEYOND_I64 => Err(Misfit::Range),
                     Scalar::Null | Scalar::Bool(_) | Scalar::Float(_) | Scalar::Text(_) => Err(Misfit::Kind),
                 }
             }
@@ -73,9 +78,9 @@ macro_rules! floats {
                     Scalar::Integer(value) => Ok(value as Self),
                     Scalar::Float(value) => {
                         let element = value as Self;
-                        if element.is_finite() { Ok(element) } else { Err(Misfit::Range) }
+                        if element.is_finite() == value.is_finite() { Ok(element) } else { Err(Misfit::Range) }
                     }
-                    // JSON has no such numbers; the words are what TensorFlow Serving and Triton write.
+                    // JSON has no such numbers; clients whose JSON library keeps to the rules write texts.
                     Scalar::Text("NaN") => Ok(Self::NAN),
                     Scalar::Text("Infinity") => Ok(Self::INFINITY),
                     Scalar::Text("-Infinity") => Ok(Self::NEG_INFINITY),
@@ -100,6 +105,7 @@ mod tests {
         assert_eq!(i32::from_scalar(Scalar::Integer(1 << 31)), Err(Misfit::Range));
         assert_eq!(i64::from_scalar(Scalar::Integer(1 << 31)), Ok(1 << 31));
         assert_eq!(i64::from_scalar(Scalar::Integer(i128::from(u64::MAX))), Err(Misfit::Range));
+        assert_eq!(i64::from_scalar(Scalar::Float(1e20)), Err(Misfit::Range));
     }
 
     #[test]
@@ -113,6 +119,9 @@ mod tests {
     fn what_json_has_no_numbers_for_is_written_in_words() {
         assert!(f32::from_scalar(Scalar::Text("NaN")).unwrap().is_nan());
         assert_eq!(f64::from_scalar(Scalar::Text("-Infinity")), Ok(f64::NEG_INFINITY));
+        assert_eq!(f32::from_scalar(Scalar::Float(f64::INFINITY)), Ok(f32::INFINITY));
         assert_eq!(f64::from_scalar(Scalar::Text("1.5")), Err(Misfit::Kind));
+        assert_eq!(String::from_scalar(Scalar::Float(f64::NAN)), Err(Misfit::Kind));
+        assert_eq!(i64::from_scalar(Scalar::Float(f64::INFINITY)), Err(Misfit::Kind));
     }
 }

@@ -7,6 +7,7 @@
 use base64::Engine;
 
 use super::decode::Form;
+use super::special;
 use crate::domain::tensor::{ClassScores, ElementsView, TensorView, ValueView};
 
 /// One output with its name.
@@ -36,7 +37,7 @@ pub(super) fn encode(
     outputs: &[Named<'_>],
     classes: &[String],
 ) -> Result<Vec<u8>, NotPerRow> {
-    let mut json = Json { out: Vec::with_capacity(256), classes };
+    let mut json = Json { out: Vec::with_capacity(expected_bytes(outputs)), classes };
     match form {
         Form::Rows(rows) => {
             check_rows(outputs, rows)?;
@@ -80,7 +81,7 @@ struct Json<'c> {
     classes: &'c [String],
 }
 
-impl Json<'_> {
+impl<'c> Json<'c> {
     fn raw(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
@@ -186,22 +187,22 @@ impl Json<'_> {
         let first = row * scores.classes.len();
         let columns = scores.classes.iter().zip(&scores.scores[first..]);
         self.separated(b'{', b'}', columns, &mut |json: &mut Self, (class, score)| {
-            let class_name = json.class_name(class.parse().ok()).unwrap_or(class).to_owned();
-            json.key(&class_name);
+            json.key(class_number(class).and_then(|class| json.class_name(class)).unwrap_or(class));
             json.f32(*score);
         });
     }
 
-    fn class_name(&self, class: Option<usize>) -> Option<&str> {
-        self.classes.get(class?).map(String::as_str)
+    fn class_name(&self, class: usize) -> Option<&'c str> {
+        self.classes.get(class).map(String::as_str)
     }
 
     fn element(&mut self, name: &str, tensor: &TensorView<'_>, index: usize) {
         match tensor.elements {
             // One class number per row is what classifiers give for labels.
             ElementsView::I64(classes) if tensor.shape.len() == 1 => {
-                match self.class_name(usize::try_from(classes[index]).ok()).map(str::to_owned) {
-                    Some(class) => self.text(&class),
+                let class = usize::try_from(classes[index]).ok();
+                match class.and_then(|class| self.class_name(class)) {
+                    Some(class) => self.text(class),
                     None => self.number(tensor, index),
                 }
             }
@@ -233,8 +234,8 @@ impl Json<'_> {
             ElementsView::F32(values) => self.f32(values[index]),
             ElementsView::F64(values) => {
                 let value = values[index];
-                match special(value) {
-                    Some(word) => self.raw(word),
+                match special::word_of(value) {
+                    Some(word) => self.raw(word.as_bytes()),
                     None => self.raw(ryu::Buffer::new().format_finite(value).as_bytes()),
                 }
             }
@@ -243,8 +244,8 @@ impl Json<'_> {
     }
 
     fn f32(&mut self, value: f32) {
-        match special(f64::from(value)) {
-            Some(word) => self.raw(word),
+        match special::word_of(f64::from(value)) {
+            Some(word) => self.raw(word.as_bytes()),
             None => self.raw(ryu::Buffer::new().format_finite(value).as_bytes()),
         }
     }
@@ -260,17 +261,20 @@ impl Json<'_> {
     }
 }
 
-/// The word for a number that JSON has no form for.
-fn special(value: f64) -> Option<&'static [u8]> {
-    if value.is_finite() {
-        None
-    } else if value.is_nan() {
-        Some(b"NaN")
-    } else if value > 0.0 {
-        Some(b"Infinity")
-    } else {
-        Some(b"-Infinity")
-    }
+/// The number that a class is called by, written as models write it: `07` is a name.
+fn class_number(class: &str) -> Option<usize> {
+    let is_plain = class == "0" || !class.starts_with(['0', '+']);
+    class.parse().ok().filter(|_| is_plain)
+}
+
+/// About as many bytes as the answer will take.
+fn expected_bytes(outputs: &[Named<'_>]) -> usize {
+    const PER_ELEMENT: usize = 12;
+    let elements = outputs.iter().map(|output| match output.value {
+        ValueView::Tensor(tensor) => tensor.elements.len(),
+        ValueView::ClassScores(scores) => 2 * scores.scores.len(),
+    });
+    256 + PER_ELEMENT * elements.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -331,6 +335,21 @@ mod tests {
         assert_eq!(
             rows(2, &[output], &classes),
             r#"{"predictions":[{"no":0.1,"yes":0.9},{"no":1.0,"yes":0.0}]}"#
+        );
+    }
+
+    #[test]
+    fn a_class_name_that_only_looks_like_a_number_is_left_alone() {
+        let scores = ClassScores {
+            classes: vec!["1".into(), "01".into(), "+1".into()],
+            scores: vec![0.5, 0.25, 0.25],
+            rows: 1,
+        };
+        let output = Named { name: "p", value: ValueView::ClassScores(&scores) };
+        let classes = ["no".to_owned(), "yes".to_owned()];
+        assert_eq!(
+            rows(1, &[output], &classes),
+            r#"{"predictions":[{"yes":0.5,"01":0.25,"+1":0.25}]}"#
         );
     }
 

@@ -7,12 +7,15 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::special;
+
 /// A JSON value that holds no others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar<'a> {
     Null,
     Bool(bool),
     Integer(i128),
+    /// With a fraction or an exponent, or an integer beyond 64 bits, or one of the [special](special) numbers.
     Float(f64),
     Text(&'a str),
 }
@@ -24,7 +27,11 @@ impl fmt::Display for Scalar<'_> {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => write!(f, "the number {value}"),
-            Self::Float(value) => write!(f, "the number {value}"),
+            // With a point or an exponent, which tells that it is no integer.
+            Self::Float(value) => match special::word_of(*value) {
+                Some(word) => f.write_str(word),
+                None => write!(f, "the number {value:?}"),
+            },
             Self::Text(_) => f.write_str("a string"),
         }
     }
@@ -92,6 +99,32 @@ impl<'de, R: Reader<'de>> Visitor<'de> for Seed<'de, R> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<R::Value, E> {
-        self.0.scalar(Scalar::Text(value))
+        self.0.scalar(match special::value_of(value) {
+            Some(number) => Scalar::Float(number),
+            None => Scalar::Text(value),
+        })
+    }
+}
+
+/// Looks at the key of a member without keeping it.
+pub(super) struct Key<F>(pub(super) F);
+
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Key<F> {
+    type Value = R;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<R, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Key<F> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<R, E> {
+        Ok((self.0)(key))
     }
 }

@@ -2,24 +2,29 @@
 //!
 //! The protocol is TensorFlow Serving's REST interface, of which KServe's v1 is a part.
 
+mod columns;
 mod decode;
 mod element;
 mod encode;
 mod json;
-mod lenient;
+mod members;
 mod nested;
+mod progress;
+mod rows;
+mod special;
 mod trail;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use self::decode::{DecodeError, Expected};
 use super::problem::Problem;
+use super::segments::Segments;
 use super::{Api, body, models};
 use crate::domain::route::{Pin, Role};
 use crate::serving::{InferError, InferRequest, Picked, Servable};
@@ -33,7 +38,7 @@ const PIN: &str = "x-model-pin";
 /// `…/{model}:predict`
 pub(super) async fn of_model(
     State(api): State<Api>,
-    Path(segment): Path<String>,
+    Segments(segment): Segments<String>,
     request: Request,
 ) -> Response {
     let arrived = Instant::now();
@@ -47,7 +52,7 @@ pub(super) async fn of_model(
 /// `…/{model}/versions/{version}:predict`
 pub(super) async fn of_version(
     State(api): State<Api>,
-    Path((model, segment)): Path<(String, String)>,
+    Segments((model, segment)): Segments<(String, String)>,
     request: Request,
 ) -> Response {
     let arrived = Instant::now();
@@ -60,7 +65,7 @@ pub(super) async fn of_version(
 /// `…/{model}/labels/{label}:predict`
 pub(super) async fn of_label(
     State(api): State<Api>,
-    Path((model, segment)): Path<(String, String)>,
+    Segments((model, segment)): Segments<(String, String)>,
     request: Request,
 ) -> Response {
     let arrived = Instant::now();

@@ -5,49 +5,15 @@
 
 use base64::Engine;
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess};
 
 use super::element::{JsonElement, Misfit};
-use super::json::{Reader, Scalar};
-use super::trail::{Problem, Trail, did_you_mean, shortened};
-use crate::config::LimitsConfig;
+use super::json::{Key, Reader, Scalar};
+use super::members::{Found, Members};
+use super::progress::Progress;
+use super::trail::counted;
 use crate::domain::signature::{Dim, TensorSpec};
 use crate::domain::tensor::{DType, Elements, Tensor};
-
-/// What all tensors of a request share.
-#[derive(Debug)]
-pub(super) struct Progress<'l> {
-    /// Where the decoder stands.
-    pub(super) trail: Trail,
-    limits: &'l LimitsConfig,
-    elements: usize,
-    string_bytes: usize,
-}
-
-impl<'l> Progress<'l> {
-    pub(super) fn new(limits: &'l LimitsConfig) -> Self {
-        Self { trail: Trail::default(), limits, elements: 0, string_bytes: 0 }
-    }
-
-    fn count_element<E: Error>(&mut self) -> Result<(), E> {
-        self.elements += 1;
-        if self.elements <= self.limits.elements {
-            return Ok(());
-        }
-        let sentence = format!("more than {} elements in one request", self.limits.elements);
-        Err(self.trail.fail(Problem::TooLarge(sentence)))
-    }
-
-    fn count_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
-        self.string_bytes += text.len();
-        if self.string_bytes <= self.limits.string_bytes {
-            return Ok(());
-        }
-        let sentence =
-            format!("more than {} bytes of text in one request", self.limits.string_bytes);
-        Err(self.trail.fail(Problem::TooLarge(sentence)))
-    }
-}
 
 /// A tensor in the making.
 #[derive(Debug)]
@@ -55,8 +21,6 @@ pub(super) struct TensorBuilder<'s> {
     spec: &'s TensorSpec,
     elements: Elements,
     dims: Dims,
-    /// Whether anything was read into it.
-    started: bool,
 }
 
 /// Calls an expression with the typed buffer, whatever its type is.
@@ -74,23 +38,22 @@ macro_rules! with_buffer {
 }
 
 impl<'s> TensorBuilder<'s> {
-    pub(super) fn new(spec: &'s TensorSpec) -> Self {
-        let sizes = spec.shape.dims().map(|dims| dims.iter().map(fixed_size).collect());
-        Self { spec, elements: spec.dtype.buffer(0), dims: Dims { sizes }, started: false }
+    /// A tensor of which values at `depth` will be read, with room for the first.
+    pub(super) fn new(spec: &'s TensorSpec, depth: usize, progress: &mut Progress<'_>) -> Self {
+        let dims = spec.shape.dims();
+        let room = dims.map_or(0, |dims| fixed_count(dims.get(depth..).unwrap_or_default()));
+        let elements = spec.dtype.buffer(progress.claim(room));
+        let sizes = dims.map(|dims| dims.iter().map(fixed_size).collect());
+        Self { spec, elements, dims: Dims { sizes } }
     }
 
-    pub(super) fn spec(&self) -> &'s TensorSpec {
-        self.spec
-    }
-
-    /// Marks the tensor as given. False when it was before.
-    pub(super) fn start(&mut self) -> bool {
-        !std::mem::replace(&mut self.started, true)
-    }
-
-    /// Whether the tensor was given, as of now and until it is [`start`](Self::start)ed again.
-    pub(super) fn take_started(&mut self) -> bool {
-        std::mem::take(&mut self.started)
+    /// A seed that reads what [`read`](Self::read) reads.
+    pub(super) fn value<'a, 'l>(
+        &'a mut self,
+        depth: usize,
+        progress: &'a mut Progress<'l>,
+    ) -> Value<'a, 's, 'l> {
+        Value { builder: self, depth, progress }
     }
 
     /// Reads a value that stands `depth` dimensions inside the tensor: 0 for the whole of it, 1 for a row.
@@ -136,22 +99,29 @@ impl<'s> TensorBuilder<'s> {
         with_buffer!(&mut self.elements, out => Nested { out, dims, depth, progress }.base64(members))
     }
 
-    /// Reads a row that is given as an object, one member per column.
-    pub(super) fn read_named_row<'de, A: MapAccess<'de>>(
+    /// Reads a row that is given as an object with a member for each column. The first key has been read.
+    pub(super) fn read_features<'de, A: MapAccess<'de>>(
         &mut self,
-        columns: &[String],
-        first_key: String,
-        progress: &mut Progress<'_>,
-        members: A,
+        features: &mut Members<'s>,
+        first: Option<Found>,
+        progress: &mut Progress<'s>,
+        mut object: A,
     ) -> Result<(), A::Error> {
-        let row = NamedRow { columns, first_key, dims: &mut self.dims, progress };
-        with_buffer!(&mut self.elements, out => row.read(out, members))
+        let dims = &mut self.dims;
+        with_buffer!(&mut self.elements, out => {
+            read_features(out, features, first, progress, &mut object)?;
+        });
+        dims.agree(1, features.len()).map_err(|expected| {
+            let (expected, got) =
+                (counted(expected, "element"), counted(features.len(), "feature"));
+            progress.trail.unfit(format!("expected {expected}, got {got}"))
+        })
     }
 
     /// Ends a tensor whose rows were read one by one.
     pub(super) fn finish_rows(mut self, rows: usize) -> Result<Tensor, String> {
         self.dims.agree(0, rows).map_err(|fixed| {
-            format!("input `{}` takes {fixed} rows, got {rows}", self.spec.name)
+            format!("input `{}` takes {}, got {rows}", self.spec.name, counted(fixed, "row"))
         })?;
         self.finish()
     }
@@ -165,6 +135,31 @@ impl<'s> TensorBuilder<'s> {
         self.spec.check(&tensor).map_err(|error| error.to_string())?;
         Ok(tensor)
     }
+}
+
+/// Whether this key makes an object the value of the only input, and not an object of inputs.
+pub(super) fn is_base64(key: &str, inputs: &[TensorSpec]) -> bool {
+    key == "b64" && matches!(inputs, [only] if only.dtype == DType::String)
+}
+
+/// The value of one input.
+pub(super) struct Value<'a, 's, 'l> {
+    builder: &'a mut TensorBuilder<'s>,
+    depth: usize,
+    progress: &'a mut Progress<'l>,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        self.builder.read(self.depth, self.progress, json)
+    }
+}
+
+/// How many elements there are at least, as far as the model says; 0 where that is absurd.
+fn fixed_count(dims: &[Dim]) -> usize {
+    dims.iter().filter_map(fixed_size).try_fold(1, usize::checked_mul).unwrap_or(0)
 }
 
 fn fixed_size(dim: &Dim) -> Option<usize> {
@@ -231,9 +226,7 @@ impl<'de, T: JsonElement> Reader<'de> for Nested<'_, '_, T> {
         if dims.rank().is_some_and(|rank| depth >= rank) {
             return Err(progress.trail.unfit(format!("expected {}, got an array", T::EXPECTED)));
         }
-        if depth >= progress.limits.json_depth {
-            return Err(progress.trail.unfit(format!("nested deeper than {depth} levels")));
-        }
+        progress.begin_nested()?;
         progress.trail.enter_array();
         let mut length = 0;
         loop {
@@ -247,7 +240,7 @@ impl<'de, T: JsonElement> Reader<'de> for Nested<'_, '_, T> {
         }
         progress.trail.leave();
         dims.agree(depth, length).map_err(|expected| {
-            progress.trail.unfit(format!("expected {expected} elements, got {length}"))
+            progress.trail.unfit(format!("expected {}, got {length}", counted(expected, "element")))
         })
     }
 
@@ -255,14 +248,15 @@ impl<'de, T: JsonElement> Reader<'de> for Nested<'_, '_, T> {
         if T::DTYPE != DType::String {
             return Err(self.refuse("an object"));
         }
-        if members.next_key::<String>()?.as_deref() != Some("b64") {
+        self.progress.begin_nested()?;
+        if members.next_key_seed(Key(|key: &str| key == "b64"))? != Some(true) {
             return Err(self.refuse("an object that is not `{\"b64\": \"…\"}`"));
         }
         self.base64(members)
     }
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<(), E> {
-        if let Scalar::Text(text) = scalar {
+        if let (Scalar::Text(text), DType::String) = (scalar, T::DTYPE) {
             self.progress.count_text(text)?;
         }
         let element = match T::from_scalar(scalar) {
@@ -285,9 +279,10 @@ impl<'de, T: JsonElement> Reader<'de> for Nested<'_, '_, T> {
 impl<T: JsonElement> Nested<'_, '_, T> {
     /// Text may come as base64, for clients whose texts are bytes. The key has been read.
     fn base64<'de, A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Base64(text) = members.next_value()?;
-        let text = text.map_err(|sentence| self.progress.trail.unfit::<A::Error>(sentence))?;
-        if members.next_key::<String>()?.is_some() {
+        self.progress.trail.enter("b64");
+        let text = members.next_value_seed(Base64 { progress: &mut *self.progress }.seed())?;
+        self.progress.trail.leave();
+        if members.next_key::<IgnoredAny>()?.is_some() {
             return Err(self.refuse("an object with more than `b64`"));
         }
         self.scalar(Scalar::Text(&text))
@@ -301,67 +296,51 @@ impl<T: JsonElement> Nested<'_, '_, T> {
     }
 }
 
-/// Text in base64, or what is wrong with it.
-struct Base64(Result<String, &'static str>);
-
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(json)?;
-        let Some(encoded) = value.as_str() else { return Ok(Self(Err("`b64` must be a string"))) };
-        let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(encoded) else {
-            return Ok(Self(Err("`b64` is not base64")));
-        };
-        Ok(Self(
-            String::from_utf8(bytes)
-                .map_err(|_| "`b64` is not UTF-8, which is what the model takes"),
-        ))
-    }
-}
-
-/// A row by column names. The columns may come in any order, and each must come once.
-struct NamedRow<'a, 'l> {
-    columns: &'a [String],
-    first_key: String,
-    dims: &'a mut Dims,
+/// Text in base64.
+struct Base64<'a, 'l> {
     progress: &'a mut Progress<'l>,
 }
 
-impl NamedRow<'_, '_> {
-    fn read<'de, T: JsonElement, A: MapAccess<'de>>(
-        self,
-        out: &mut Vec<T>,
-        mut members: A,
-    ) -> Result<(), A::Error> {
-        let Self { columns, first_key, dims, progress } = self;
-        let row = out.len();
-        out.resize(row + columns.len(), T::default());
-        let mut given = vec![false; columns.len()];
-        let mut key = Some(first_key);
-        let mut value = Vec::with_capacity(1);
-        while let Some(name) = key {
-            progress.trail.enter(&name);
-            let Some(column) = columns.iter().position(|column| *column == name) else {
-                let near = did_you_mean(&name, columns.iter().map(String::as_str));
-                return Err(progress.trail.unfit(format!("no such feature{near}")));
-            };
-            if std::mem::replace(&mut given[column], true) {
-                return Err(progress.trail.unfit("given twice"));
-            }
-            // A column is a single element, whatever shape the rows have.
-            let dims = &mut Dims { sizes: Some(Vec::new()) };
-            let element = Nested { out: &mut value, dims, depth: 0, progress: &mut *progress };
-            members.next_value_seed(element.seed())?;
-            out[row + column] = value.pop().unwrap_or_default();
-            progress.trail.leave();
-            key = members.next_key()?;
-        }
-        if let Some(missing) = given.iter().position(|given| !given) {
-            let sentence = format!("feature `{}` is missing", shortened(&columns[missing]));
-            return Err(progress.trail.unfit(sentence));
-        }
-        dims.agree(1, columns.len()).map_err(|expected| {
-            let sentence = format!("expected {expected} elements, got {} features", columns.len());
-            progress.trail.unfit(sentence)
-        })
+impl<'de> Reader<'de> for Base64<'_, '_> {
+    type Value = String;
+
+    fn array<A: SeqAccess<'de>>(self, _elements: A) -> Result<String, A::Error> {
+        Err(self.progress.trail.unfit("expected a string in base64, got an array"))
     }
+
+    fn object<A: MapAccess<'de>>(self, _members: A) -> Result<String, A::Error> {
+        Err(self.progress.trail.unfit("expected a string in base64, got an object"))
+    }
+
+    fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<String, E> {
+        let trail = &mut self.progress.trail;
+        let Scalar::Text(encoded) = scalar else {
+            return Err(trail.unfit(format!("expected a string in base64, got {scalar}")));
+        };
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded);
+        let bytes = bytes.map_err(|_| trail.unfit::<E>("is not base64"))?;
+        String::from_utf8(bytes)
+            .map_err(|_| trail.unfit("is not UTF-8, which is what the model takes"))
+    }
+}
+
+fn read_features<'de, 's, T: JsonElement, A: MapAccess<'de>>(
+    out: &mut Vec<T>,
+    features: &mut Members<'s>,
+    first: Option<Found>,
+    progress: &mut Progress<'s>,
+    object: &mut A,
+) -> Result<(), A::Error> {
+    let row = out.len();
+    out.resize(row + features.len(), T::default());
+    features.read(first, progress, object, |column, progress, object| {
+        // A column is a single element, whatever shape the rows have.
+        let dims = &mut Dims { sizes: Some(Vec::new()) };
+        object.next_value_seed(Nested { out: &mut *out, dims, depth: 0, progress }.seed())?;
+        // It was pushed behind the row, and takes its place in there.
+        if let Some(element) = out.pop() {
+            out[row + column] = element;
+        }
+        Ok(())
+    })
 }

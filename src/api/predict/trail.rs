@@ -10,14 +10,17 @@ const SHOWN: usize = 60;
 /// A step is not taken back when something goes wrong below it: so the trail of a failed decode ends at the
 /// offending element.
 #[derive(Debug, Default)]
-pub(super) struct Trail {
-    steps: Vec<Step>,
+pub(super) struct Trail<'s> {
+    steps: Vec<Step<'s>>,
     problem: Option<Problem>,
 }
 
 #[derive(Debug)]
-enum Step {
-    Key(String),
+enum Step<'s> {
+    /// A name that the protocol or the model gives: kept without a copy, as each row enters it.
+    Known(&'s str),
+    /// A name that only the client knows, shortened.
+    Unknown(String),
     Index(usize),
 }
 
@@ -30,10 +33,15 @@ pub(super) enum Problem {
     TooLarge(String),
 }
 
-impl Trail {
+impl<'s> Trail<'s> {
     /// Goes into a member of an object.
-    pub(super) fn enter(&mut self, key: &str) {
-        self.steps.push(Step::Key(shortened(key)));
+    pub(super) fn enter(&mut self, key: &'s str) {
+        self.steps.push(Step::Known(key));
+    }
+
+    /// Goes into a member that does not belong there. The key is [`shortened`] already.
+    pub(super) fn enter_unknown(&mut self, key: String) {
+        self.steps.push(Step::Unknown(key));
     }
 
     /// Goes into an array; [`at`](Self::at) says where.
@@ -69,19 +77,22 @@ impl Trail {
         self.problem.take()
     }
 
-    /// Whether the decoder got anywhere.
-    pub(super) fn is_at_root(&self) -> bool {
-        self.steps.is_empty()
+    /// How many arrays and objects the present value lies in.
+    pub(super) fn depth(&self) -> usize {
+        self.steps.len()
     }
 }
 
-impl fmt::Display for Trail {
+impl fmt::Display for Trail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.steps.iter().enumerate() {
+            if position > 0 && !matches!(step, Step::Index(_)) {
+                f.write_str(".")?;
+            }
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(key) if position == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Known(key) => f.write_str(&shortened(key))?,
+                Step::Unknown(key) => f.write_str(key)?,
             }
         }
         Ok(())
@@ -100,12 +111,22 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// `; did you mean …?` where one of the known names is near.
 pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let wrong = shortened(wrong);
     known
-        .map(|name| (strsim::damerau_levenshtein(&shortened(wrong), name), name))
-        .filter(|(distance, name)| *distance <= name.chars().count().div_ceil(3))
+        .filter_map(|name| Some((distance_when_near(&wrong, name)?, name)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| format!("; did you mean `{}`?", shortened(name)))
         .unwrap_or_default()
+}
+
+/// How many typing mistakes lie between the two, when they are few for a name of this length.
+fn distance_when_near(wrong: &str, name: &str) -> Option<usize> {
+    let (length, most) = (name.chars().count(), name.chars().count().div_ceil(3));
+    // Measuring is slow, a model may have thousands of names, and a difference in length is a distance already.
+    if length.abs_diff(wrong.chars().count()) > most {
+        return None;
+    }
+    Some(strsim::damerau_levenshtein(wrong, name)).filter(|distance| *distance <= most)
 }
 
 /// Names in a row, as many as a person reads.
@@ -115,6 +136,11 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String
         names.clone().take(MOST).map(|name| format!("`{}`", shortened(name))).collect();
     let hidden = names.count().saturating_sub(MOST);
     if hidden == 0 { shown.join(", ") } else { format!("{} and {hidden} more", shown.join(", ")) }
+}
+
+/// A number of things: `1 element`, `2 elements`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
