@@ -1,6 +1,6 @@
 //! What all parts of a request share while it is read: where the decoder stands and how much it has taken.
 
-use super::trail::{Problem, Trail};
+use super::trail::{Problem, Trail, counted};
 use crate::config::LimitsConfig;
 
 /// How far the decoder is.
@@ -41,7 +41,7 @@ impl<'s> Progress<'s> {
         if depth < most {
             return Ok(());
         }
-        Err(self.trail.unfit(format!("nested deeper than {most} levels")))
+        Err(self.trail.unfit(format!("nested deeper than {}", counted(most, "level"))))
     }
 
     /// So many inputs were given so far.
@@ -50,7 +50,7 @@ impl<'s> Progress<'s> {
         if given <= most {
             return Ok(());
         }
-        Err(self.trail.unfit(format!("more than {most} inputs in one request")))
+        Err(self.trail.unfit(format!("more than {} in one request", counted(most, "input"))))
     }
 
     pub(super) fn count_element<E: serde::de::Error>(&mut self) -> Result<(), E> {
@@ -58,7 +58,8 @@ impl<'s> Progress<'s> {
         if self.elements <= self.limits.elements {
             return Ok(());
         }
-        let sentence = format!("more than {} elements in one request", self.limits.elements);
+        let most = counted(self.limits.elements, "element");
+        let sentence = format!("more than {most} in one request");
         Err(self.trail.fail(Problem::TooLarge(sentence)))
     }
 

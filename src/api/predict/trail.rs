@@ -111,8 +111,11 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// `; did you mean …?` where one of the known names is near.
 pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    // Comparing is slow, and a mistake must not cost more than an answer where a model has thousands of names.
+    const COMPARED: usize = 500;
     let wrong = shortened(wrong);
     known
+        .take(COMPARED)
         .filter_map(|name| Some((distance_when_near(&wrong, name)?, name)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| format!("; did you mean `{}`?", shortened(name)))
@@ -122,7 +125,7 @@ pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>
 /// How many typing mistakes lie between the two, when they are few for a name of this length.
 fn distance_when_near(wrong: &str, name: &str) -> Option<usize> {
     let (length, most) = (name.chars().count(), name.chars().count().div_ceil(3));
-    // Measuring is slow, a model may have thousands of names, and a difference in length is a distance already.
+    // A difference in length is a distance already, and quickly seen.
     if length.abs_diff(wrong.chars().count()) > most {
         return None;
     }

@@ -53,7 +53,7 @@ fn has_name(model: &Model, name: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("CASES").map_or(1000, |c| c.parse().unwrap()), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn a_fitting_request_is_read_as_the_reference_reads_it(mut choices in choices()) {

@@ -206,13 +206,12 @@ fn row_values(row: &Tree, model: &Model) -> Option<Vec<Tree>> {
         return (names.len() == 1).then(|| vec![row.clone()]);
     }
     let features: Vec<&str> = model.naming.features.iter().map(String::as_str).collect();
-    if names.len() == 1 && !features.is_empty() {
-        if let Some(columns) = exactly(&features, row) {
-            let are_single = columns
-                .iter()
-                .all(|column| leaf(column, model.signature.inputs[0].dtype).is_some());
-            return are_single.then(|| vec![Tree::Array(columns)]);
-        }
+    let [input] = &model.signature.inputs[..] else { return exactly(&names, row) };
+    if !features.is_empty()
+        && let Some(columns) = exactly(&features, row)
+    {
+        let are_single = columns.iter().all(|column| leaf(column, input.dtype).is_some());
+        return are_single.then(|| vec![Tree::Array(columns)]);
     }
     exactly(&names, row)
 }

@@ -48,7 +48,7 @@ pub(super) fn model(choices: &mut Choices) -> Model {
         TensorSpec { name, dtype, shape: shape(choices) }
     }));
     if choices.one_in(10) {
-        model.limits.json_depth = 2 + choices.below(4);
+        model.limits.json_depth = 1 + choices.below(5);
         model.limits.inputs = 1 + choices.below(3);
         model.limits.elements = 1 + choices.below(30);
         model.limits.string_bytes = choices.below(60);
@@ -320,14 +320,12 @@ fn nth<'t>(tree: &'t mut Tree, left: &mut usize) -> Option<&'t mut Tree> {
 
 /// Damages the text of a request in one place.
 pub(super) fn damage(choices: &mut Choices, text: &mut String) {
-    if text.is_empty() {
-        return;
-    }
-    let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+    let mut places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+    places.insert(0, text.len());
     let place = choices.of(&places);
     match choices.below(4) {
         0 => text.truncate(place),
-        1 => drop(text.remove(place)),
+        1 if place < text.len() => drop(text.remove(place)),
         2 => text.insert_str(place, choices.of(&["NaN", "-Infinity", " Infinity ", "1e999"])),
         _ => text.insert_str(
             place,

@@ -1,0 +1,140 @@
+//! How fast the server answers, held against the *floor*: a plain axum handler that reads the same body and
+//! answers the same bytes without a model.
+//!
+//! Both run in this process, and so does the load. Machines are noisy, so windows of half a second alternate:
+//! floor, ours, floor again. A round of three gives one ratio of ours to the floor, and one of the floor to
+//! itself, which says how much the machine lies. What counts is the median over the rounds.
+//!
+//! ```text
+//! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
+//! ```
+//!
+//! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
+//!
+//! A scene is a row in [`scenes`]; [`wire`] knows how one exchange looks, [`load`] how exchanges follow each
+//! other. A new protocol is a new way to make an [`wire::Exchange`].
+
+mod cpu;
+mod floor;
+mod load;
+mod measure;
+mod ours;
+mod report;
+mod scene;
+mod wire;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use self::load::{Client, Exchange};
+use self::measure::{Contest, Plan, Round};
+use self::ours::Ours;
+use self::report::Report;
+use self::scene::{Scene, scenes};
+
+/// Measures the server against a plain axum handler.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Measure the scenes with this in their names.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+    /// Rounds per scene, each with a window for the server and two for the floor.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    windows: u32,
+    /// How long a window is.
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    seconds: f64,
+    /// What `cargo bench` says.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What this program was started for.
+enum Purpose {
+    /// By `cargo bench`: to measure.
+    Measure(Flags),
+    /// By `cargo test`: to see whether everything works, as quickly as that can be seen.
+    Try,
+    /// By a test runner: to tell which tests there are. There are none.
+    List,
+}
+
+impl Purpose {
+    fn of_this_start() -> Self {
+        let has = |flag| std::env::args().any(|argument| argument == flag);
+        if has("--list") {
+            Self::List
+        } else if has("--bench") && !has("--test") {
+            Self::Measure(Flags::parse())
+        } else {
+            Self::Try
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    greenroom::system::process::prepare();
+    let outcome = match Purpose::of_this_start() {
+        Purpose::Measure(flags) => {
+            measure_scenes(&flags.filter, Plan::new(flags.windows, flags.seconds))
+                .and_then(|report| report.write())
+        }
+        Purpose::Try => measure_scenes("", Plan::new(1, 0.05)).map(drop),
+        Purpose::List => Ok(()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the bench ended early: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures the scenes with `filter` in their names, and prints what comes out.
+fn measure_scenes(filter: &str, plan: Plan) -> Result<Report, Box<dyn Error>> {
+    let scenes = scenes();
+    let known: Vec<_> = scenes.iter().map(|scene| scene.name).collect();
+    if !known.iter().any(|name| name.contains(filter)) {
+        return Err(format!(
+            "no scene has `{filter}` in its name; there are: {}",
+            known.join("; ")
+        )
+        .into());
+    }
+    let client = Client::start()?;
+    let ours = Ours::start()?;
+    let mut report = Report::new(plan);
+    report.print_head();
+    for scene in scenes.iter().filter(|scene| scene.name.contains(filter)) {
+        let rounds = measure(scene, &client, &ours, plan)
+            .map_err(|error| format!("scene `{}`: {error}", scene.name))?;
+        report.add(scene, &rounds);
+    }
+    ours.stop()?;
+    Ok(report)
+}
+
+/// The floor learns from our server what to answer; then both are asked the same.
+fn measure(
+    scene: &Scene,
+    client: &Client,
+    ours: &Ours,
+    plan: Plan,
+) -> Result<Vec<Round>, Box<dyn Error>> {
+    let answer = client.ask(ours.address(), &scene.request)?;
+    let floor = floor::start(scene, &answer)?;
+    let floor_answer = client.ask(floor.address(), &scene.request)?;
+    if floor_answer.comparable() != answer.comparable() {
+        return Err("the floor's answer is not that of our server".into());
+    }
+    let exchange = Arc::new(Exchange { request: scene.request.clone(), body: answer.body });
+    let mut contest = Contest {
+        ours: client.connect(ours.address(), scene.connections, exchange.clone())?,
+        floor: client.connect(floor.address(), scene.connections, exchange)?,
+    };
+    contest.rounds(plan)
+}
