@@ -1,8 +1,8 @@
 //! Speaks HTTP: every route on one page.
 //!
-//! A request passes through here in this order: [`connection`] takes it off the wire within the limits and
+//! A request passes through here in this order: `connection` takes it off the wire within the limits and
 //! gives it an id; a route below reads what is asked; what comes back from `serving` is written in the
-//! protocol's form; [`problem`] turns what went wrong into a status and a sentence. Protocols only translate:
+//! protocol's form; `problem` turns what went wrong into a status and a sentence. Protocols only translate:
 //! nothing is decided here.
 
 mod admin;
