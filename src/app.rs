@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,8 +12,14 @@ use tokio::sync::watch;
 
 use crate::api::{self, AdminGuard, Api, ApiParts, ConnectionLimits, Connections, Readiness};
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
+use crate::delivery::{
+    Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Recovered,
+};
 use crate::onnx::{Runtime, RuntimeError};
-use crate::repository::{Registry, Repository, RepositoryParts};
+use crate::repository::{
+    ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository, RepositoryParts,
+    StoreError,
+};
 use crate::serving::{Router, Scheduler};
 use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
@@ -22,10 +29,21 @@ use crate::telemetry::metrics::Metrics;
 pub struct App {
     config: ServerConfig,
     runtime: Runtime,
+    state: State,
     api: Api,
+    ending: watch::Sender<bool>,
+    inbox: Inbox,
     listeners: Listeners,
     guard: AdminGuard,
     server_file: PathBuf,
+}
+
+/// What the state folder holds.
+#[derive(Debug)]
+struct State {
+    store: Arc<ContentStore>,
+    journal: Journal,
+    recovered: Recovered,
 }
 
 /// Where a server listens.
@@ -69,6 +87,12 @@ pub enum StartError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// The state folder belongs to another server, or is on a network.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was written down cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// An address is taken, or not this machine's.
     #[error("cannot listen on {address} for {what}: {cause}; name another address with {flag}")]
     Listen {
@@ -104,6 +128,9 @@ impl App {
         check_models(&config.models)?;
         let state = |cause| StartError::State { path: config.state.clone(), cause };
         std::fs::create_dir_all(&config.state).map_err(state)?;
+        let store = Arc::new(ContentStore::open(&config.state)?);
+        let journal = Journal::open(&config.state)?;
+        let recovered = journal.load()?;
         let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
         let listeners = Listeners::bind(&config).await?;
         let guard = AdminGuard::new(listeners.addresses.admin, token);
@@ -113,7 +140,13 @@ impl App {
             0 => cores.count,
             threads => threads,
         };
+        let (delivery, inbox) = Delivery::channel();
+        let (ending, is_ending) = watch::channel(false);
         let api = Arc::new(ApiParts {
+            board: Arc::new(Board::default()),
+            journal: journal.reader(),
+            delivery,
+            ending: is_ending,
             router: Arc::new(Router::default()),
             scheduler: Arc::new(Scheduler::start(threads).map_err(StartError::Threads)?),
             registry: Arc::new(Registry::default()),
@@ -124,7 +157,9 @@ impl App {
         });
         // Last, when nothing can fail any more: it says that there is a server.
         write_server_file(&server_file, listeners.addresses).map_err(state)?;
-        let app = Self { config, runtime, api, listeners, guard, server_file };
+        let state = State { store, journal, recovered };
+        let app =
+            Self { config, runtime, state, api, ending, inbox, listeners, guard, server_file };
         app.log_start(cores);
         Ok(app)
     }
@@ -165,61 +200,101 @@ impl App {
     /// # Errors
     /// [`StartError`], when there is no room for a thread.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
-        let (ending, is_ending) = watch::channel(false);
-        let repository = self.start_repository().map_err(StartError::Threads)?;
-        let guard = self.guard;
+        let (api, config, guard) = (self.api, self.config, self.guard);
+        let release = Releasing { api: &api, config: &config, runtime: self.runtime };
+        let (repository, controller) =
+            release.start(self.state, self.inbox).map_err(StartError::Threads)?;
         let Listeners { http, admin, metrics, .. } = self.listeners;
-        let limits = ConnectionLimits::from(&self.config.http);
-        let mut routes = api::inference_routes(self.api.clone());
+        let limits = ConnectionLimits::from(&config.http);
+        let mut routes = api::inference_routes(api.clone());
         let admin = match admin {
             None => {
-                routes = routes.merge(api::admin_routes(self.api.clone(), guard));
+                routes = routes.merge(api::admin_routes(api.clone(), guard));
                 None
             }
-            Some(listener) => Some((listener, api::admin_listener_routes(self.api.clone(), guard))),
+            Some(listener) => Some((listener, api::admin_listener_routes(api.clone(), guard))),
         };
-        let metrics = metrics.map(|listener| (listener, api::metrics_routes(self.api.clone())));
-        let grace = self.config.shutdown.grace;
+        let metrics = metrics.map(|listener| (listener, api::metrics_routes(api.clone())));
+        let grace = config.shutdown.grace;
         let serving: Vec<_> = [Some((http, routes)), admin, metrics]
             .into_iter()
             .flatten()
             .map(|(listener, routes)| {
                 let connections = Connections::new(listener, routes, limits);
-                tokio::spawn(connections.serve(is_ending.clone(), grace))
+                tokio::spawn(connections.serve(api.ending.clone(), grace))
             })
             .collect();
-        let upkeep = tokio::spawn(keep_up(self.api.metrics.clone()));
+        let upkeep = tokio::spawn(keep_up(api.metrics.clone()));
         shutdown.await;
         tracing::info!("shutting down: accepted requests are answered first");
-        self.api.readiness.ending();
-        tokio::time::sleep(self.config.shutdown.drain).await;
-        ending.send_replace(true);
+        api.readiness.ending();
+        tokio::time::sleep(config.shutdown.drain).await;
+        self.ending.send_replace(true);
         for listener in serving {
             // It does not panic, and nobody cancels it.
             let _ = listener.await;
         }
         upkeep.abort();
         drop(repository);
+        api.delivery.stop();
+        // It writes down what it is about, which takes no longer than the disk.
+        let _ = tokio::task::spawn_blocking(move || controller.join()).await;
         // Best effort: a file that stays only names a server that is gone.
         let _ = std::fs::remove_file(&self.server_file);
         tracing::info!("bye");
         Ok(())
     }
+}
 
-    fn start_repository(&self) -> std::io::Result<Repository> {
+/// The parts of the release loop, about to be started.
+struct Releasing<'a> {
+    api: &'a Api,
+    config: &'a ServerConfig,
+    runtime: Runtime,
+}
+
+impl Releasing<'_> {
+    /// Starts the threads that bring versions from the folder to the route.
+    fn start(self, state: State, inbox: Inbox) -> std::io::Result<(Repository, JoinHandle<()>)> {
+        let State { store, journal, recovered } = state;
+        let api = self.api;
+        let loader = LoaderParts {
+            runtime: self.runtime,
+            load_timeout: self.config.repository.load_timeout,
+            registry: api.registry.clone(),
+        };
+        let delivery = api.delivery.clone();
+        let fleet = Fleet::new(FleetParts {
+            store: store.clone(),
+            loader: Loader::start(loader, move |done| delivery.load_done(done))?,
+            reaper: Reaper::start()?,
+            router: api.router.clone(),
+            registry: api.registry.clone(),
+            keep_revisions: self.config.repository.keep_revisions,
+        });
+        let known = recovered.known_files();
+        let (board, ready) = (api.board.clone(), api.clone());
+        let folder = self.config.models.clone();
+        let controller =
+            inbox.start(DeliveryParts { journal, recovered, fleet, board }, move || {
+                ready.readiness.loaded();
+                let models = ready.router.snapshot().models().count();
+                tracing::info!(models, "ready: {models} models answer");
+                if ready.registry.models().is_empty() {
+                    tracing::warn!("there are no models in `{}`", folder.display());
+                }
+            })?;
         let parts = RepositoryParts {
             models: self.config.models.clone(),
-            load_timeout: self.config.repository.load_timeout,
-            runtime: self.runtime.clone(),
-            registry: self.api.registry.clone(),
-            router: self.api.router.clone(),
+            settle: self.config.repository.settle,
+            poll: self.config.repository.poll,
+            events: self.config.repository.events,
+            store,
+            known,
         };
-        let api = self.api.clone();
-        Repository::start(parts, move || {
-            api.readiness.loaded();
-            let models = api.router.snapshot().models().count();
-            tracing::info!(models, "ready: {models} models answer");
-        })
+        let delivery = api.delivery.clone();
+        let repository = Repository::start(parts, move |looked: Looked| delivery.looked(looked))?;
+        Ok((repository, controller))
     }
 }
 

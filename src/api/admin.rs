@@ -10,21 +10,21 @@ use super::Api;
 use super::problem::Problem;
 use super::segments::Segments;
 use crate::domain::lifecycle::VersionState;
+use crate::domain::model::ModelName;
+use crate::domain::rollout::{Release, Revision};
+use crate::domain::route::{Role, RouteLabel};
 use crate::domain::signature::{ClassKey, Dim, OutputSpec, Shape, Signature, TensorSpec};
 use crate::repository::{ModelView, VersionView};
-use crate::serving::ModelRoute;
 use crate::telemetry::metrics;
 
 /// `GET /admin/v1/models`
 pub(super) async fn models(State(api): State<Api>, headers: HeaderMap) -> Response {
-    let snapshot = api.router.snapshot();
-    let models: Vec<Value> = api
-        .registry
-        .models()
-        .iter()
-        .map(|view| model_json(view, snapshot.model(view.name.as_str()).map(AsRef::as_ref)))
-        .collect();
-    with_etag(&headers, json!({ "models": models }))
+    let told = |view: &ModelView| {
+        let release = api.board.release(view.name.as_str()).map(|shown| shown.release);
+        model_json(view, release.as_deref())
+    };
+    let models: Vec<Value> = api.registry.models().iter().map(told).collect();
+    with_etag(&headers, &json!({ "models": models }))
 }
 
 /// `GET /admin/v1/models/{model}`
@@ -34,16 +34,19 @@ pub(super) async fn model(
     headers: HeaderMap,
 ) -> Response {
     let Some(view) = api.registry.model(&name) else {
-        return match name.parse::<crate::domain::model::ModelName>() {
-            Ok(name) => {
-                Problem::not_found("no_such_model", format!("model `{name}` does not exist"))
-            }
-            Err(error) => Problem::not_found("no_such_model", error.to_string()),
-        }
-        .into_response();
+        return no_such_model(&name).into_response();
     };
-    let snapshot = api.router.snapshot();
-    with_etag(&headers, model_json(&view, snapshot.model(&name).map(AsRef::as_ref)))
+    let release = api.board.release(&name).map(|shown| shown.release);
+    with_etag(&headers, &model_json(&view, release.as_deref()))
+}
+
+/// Says that there is no model of this name, or that it is no name.
+pub(super) fn no_such_model(name: &str) -> Problem {
+    let sentence = match name.parse::<ModelName>() {
+        Ok(name) => format!("model `{name}` does not exist"),
+        Err(error) => error.to_string(),
+    };
+    Problem::not_found("no_such_model", sentence)
 }
 
 /// `GET /metrics`
@@ -59,10 +62,15 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     (content_type, api.metrics.render()).into_response()
 }
 
-/// Answers with the value and a tag of it, or with "not modified" to one who has it already.
-fn with_etag(headers: &HeaderMap, value: Value) -> Response {
+/// Answers with the value and a tag made from it.
+pub(super) fn with_etag(headers: &HeaderMap, value: &Value) -> Response {
     let body = value.to_string();
     let tag = format!("\"{:016x}\"", xxh3_64(body.as_bytes()));
+    tagged(headers, &tag, body)
+}
+
+/// Answers with the body and its tag, or with "not modified" to one who has it already.
+pub(super) fn tagged(headers: &HeaderMap, tag: &str, body: String) -> Response {
     let is_known =
         headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if is_known {
@@ -70,31 +78,34 @@ fn with_etag(headers: &HeaderMap, value: Value) -> Response {
     } else {
         ([(header::CONTENT_TYPE, "application/json")], body).into_response()
     };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
 }
 
-fn model_json(view: &ModelView, route: Option<&ModelRoute>) -> Value {
+fn model_json(view: &ModelView, release: Option<&Release>) -> Value {
+    let parts = Parts::of(release);
     let versions: Vec<Value> =
-        view.versions.iter().map(|known| version_json(known, route)).collect();
+        view.versions.iter().map(|known| version_json(known, &parts)).collect();
+    let label = |part: Option<&Revision>| part.map(|revision| revision.label.to_string());
     json!({
         "name": view.name.as_str(),
-        "stable": route.map(|route| route.stable().version().as_str()),
-        "candidate": null,
-        "previous": null,
+        "stable": label(parts.stable),
+        "candidate": label(parts.candidate),
+        "previous": label(parts.previous),
         "versions": versions,
-        "rollout": null,
+        "rollout": release.and_then(Release::rollout).map(|rollout| rollout.id.to_string()),
+        "problem": view.problem,
     })
 }
 
-fn version_json(known: &VersionView, route: Option<&ModelRoute>) -> Value {
+fn version_json(known: &VersionView, parts: &Parts<'_>) -> Value {
     json!({
         "version": known.version.as_str(),
-        "digest": known.digest.map(|digest| digest.to_string()),
+        "digest": known.digest.to_string(),
         "state": known.state.name(),
-        "role": role(known, route),
+        "role": parts.role(known),
         "since": humantime::format_rfc3339_millis(known.since).to_string(),
         "reason": known.state.reason(),
         "file": known.file,
@@ -106,20 +117,36 @@ fn version_json(known: &VersionView, route: Option<&ModelRoute>) -> Value {
     })
 }
 
-/// As what a version would answer now: as stable, or only to those who insist on it.
-fn role(known: &VersionView, route: Option<&ModelRoute>) -> Option<&'static str> {
-    let is_stable = route.is_some_and(|route| *route.stable().version() == known.version);
-    match known.state {
-        VersionState::Ready if is_stable => Some("stable"),
-        VersionState::Ready => Some("pinned"),
-        VersionState::Found
-        | VersionState::Checking
-        | VersionState::Loading
-        | VersionState::WarmingUp
-        | VersionState::Draining
-        | VersionState::Unloaded
-        | VersionState::Quarantined(_)
-        | VersionState::Refused(_) => None,
+/// Which version has which part in the releases of a model.
+#[derive(Debug, Default)]
+struct Parts<'r> {
+    stable: Option<&'r Revision>,
+    candidate: Option<&'r Revision>,
+    previous: Option<&'r Revision>,
+}
+
+impl<'r> Parts<'r> {
+    fn of(release: Option<&'r Release>) -> Self {
+        let Some(release) = release else { return Self::default() };
+        let stable = release.stable();
+        let candidate = release.live().map(|rollout| &rollout.candidate);
+        // In its bake a version is stable already.
+        let candidate = candidate.filter(|candidate| stable != Some(*candidate));
+        Self { stable, candidate, previous: release.previous() }
+    }
+
+    /// A version that has no part is there for those who insist on it, once it can answer.
+    fn role(&self, known: &VersionView) -> Option<&'static str> {
+        let is_it = |part: Option<&Revision>| {
+            part.is_some_and(|part| part.label == known.version && part.digest == known.digest)
+        };
+        let parts = [
+            (self.stable, RouteLabel::Stable),
+            (self.candidate, RouteLabel::Candidate),
+            (self.previous, RouteLabel::Previous),
+        ];
+        let part = parts.into_iter().find(|(part, _)| is_it(*part)).map(|(_, label)| label.name());
+        part.or_else(|| (known.state == VersionState::Ready).then(|| Role::Pinned.name()))
     }
 }
 
@@ -154,4 +181,96 @@ fn shape_json(shape: &Shape) -> Value {
         Dim::Any => json!("?"),
     };
     shape.dims().map_or(Value::Null, |dims| dims.iter().map(dim_json).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::domain::model::Digest;
+    use crate::domain::rollout::{Context, Event, Place, Plan, RolloutId, Seen};
+    use crate::domain::time::{Moment, WallTime};
+
+    fn digest(content: u8) -> Digest {
+        Digest::from_bytes([content; 32])
+    }
+
+    fn known(label: &str, content: u8, state: VersionState) -> VersionView {
+        VersionView {
+            version: label.parse().unwrap(),
+            digest: digest(content),
+            state,
+            since: SystemTime::UNIX_EPOCH,
+            file: format!("iris/{label}.onnx"),
+            file_present: true,
+            bytes: None,
+            load_time: None,
+            signature: None,
+        }
+    }
+
+    /// A model after these events, and what is told of its parts.
+    fn told(events: Vec<Event>, versions: Vec<VersionView>) -> Value {
+        let mut release = Release::default();
+        for (number, event) in (1..).zip(events) {
+            let now = Moment { monotonic: std::time::Duration::ZERO, wall: WallTime(0) };
+            let context = Context { now, plan: &Plan::default(), next_id: RolloutId(number) };
+            release.step(event, context).unwrap();
+        }
+        let view = ModelView { name: "iris".parse().unwrap(), versions, problem: None };
+        let json = model_json(&view, Some(&release));
+        let versions = json["versions"].as_array().unwrap().iter();
+        let roles: Vec<&Value> = versions.map(|version| &version["role"]).collect();
+        let parts = ["stable", "candidate", "previous", "rollout"].map(|key| &json[key]);
+        json!([parts, roles])
+    }
+
+    fn seen(label: &str, content: u8) -> Event {
+        let place = Place::Labelled(label.parse().unwrap());
+        Event::Seen(vec![Seen { place, digest: digest(content) }])
+    }
+
+    fn loaded(content: u8) -> Event {
+        Event::Loaded(digest(content))
+    }
+
+    #[test]
+    fn a_version_that_is_being_loaded_is_the_candidate() {
+        let versions =
+            vec![known("1", 1, VersionState::Ready), known("2", 2, VersionState::Loading)];
+        let told = told(vec![seen("1", 1), loaded(1), seen("2", 2)], versions);
+        let expected = json!([["1", "2", null, "r-000003"], ["stable", "candidate"]]);
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn in_its_bake_a_version_is_stable_and_the_one_before_previous() {
+        let versions = vec![
+            known("0", 9, VersionState::Found),
+            known("1", 1, VersionState::Ready),
+            known("2", 2, VersionState::Ready),
+            known("3", 3, VersionState::Ready),
+        ];
+        let told = told(vec![seen("1", 1), loaded(1), seen("2", 2), loaded(2)], versions);
+        let roles = json!([null, "previous", "stable", "pinned"]);
+        assert_eq!(told, json!([["2", null, "1", "r-000003"], roles]));
+    }
+
+    #[test]
+    fn a_label_whose_content_was_replaced_has_both_parts() {
+        let versions = vec![known("1", 1, VersionState::Ready), known("1", 2, VersionState::Ready)];
+        let told = told(vec![seen("1", 1), loaded(1), seen("1", 2), loaded(2)], versions);
+        assert_eq!(told, json!([["1", null, "1", "r-000003"], ["previous", "stable"]]));
+    }
+
+    #[test]
+    fn a_model_without_releases_has_no_parts() {
+        let versions = vec![known("1", 1, VersionState::Found)];
+        let view =
+            ModelView { name: "iris".parse().unwrap(), versions, problem: Some("two".into()) };
+        let json = model_json(&view, None);
+        assert_eq!((&json["stable"], &json["rollout"]), (&Value::Null, &Value::Null));
+        assert_eq!(json["problem"], "two");
+    }
 }

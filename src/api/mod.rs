@@ -8,20 +8,24 @@
 mod admin;
 mod body;
 mod connection;
+mod events;
 mod guard;
 mod health;
 mod models;
 mod patience;
 mod predict;
 mod problem;
+mod rollouts;
 mod segments;
 
 use std::sync::Arc;
 
 use axum::Router as Routes;
-use axum::routing::get;
+use axum::routing::{get, post};
+use tokio::sync::watch;
 
 use crate::config::{HttpConfig, LimitsConfig};
+use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
 use crate::serving::{Router, Scheduler};
 use crate::telemetry::metrics::Metrics;
@@ -42,6 +46,14 @@ pub struct ApiParts {
     pub scheduler: Arc<Scheduler>,
     /// What is known of every version.
     pub registry: Arc<Registry>,
+    /// How each model's releases stand.
+    pub board: Arc<Board>,
+    /// What became of the releases before.
+    pub journal: JournalReader,
+    /// Who does what operators want.
+    pub delivery: Delivery,
+    /// Becomes true when the server ends, and with it what would go on for ever.
+    pub ending: watch::Receiver<bool>,
     /// Whether the server wants traffic.
     pub readiness: Arc<Readiness>,
     /// What is measured.
@@ -81,6 +93,11 @@ pub fn admin_routes(api: Api, guard: AdminGuard) -> Routes {
     Routes::new()
         .route("/admin/v1/models", get(admin::models))
         .route("/admin/v1/models/{model}", get(admin::model))
+        .route("/admin/v1/models/{model}/rollout", get(rollouts::rollout))
+        .route("/admin/v1/models/{model}/rollout/{verb}", post(rollouts::command))
+        .route("/admin/v1/models/{model}/rollouts", get(rollouts::rollouts))
+        .route("/admin/v1/models/{model}/rollouts/{id}", get(rollouts::past_rollout))
+        .route("/admin/v1/events", get(events::all))
         .route("/metrics", get(admin::metrics))
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(guard), guard::check))

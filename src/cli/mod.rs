@@ -1,6 +1,11 @@
 //! The command line: one file per subcommand.
 
+mod client;
+mod events;
+mod models;
+mod rollout;
 mod serve;
+mod table;
 
 use std::process::ExitCode;
 
@@ -20,14 +25,31 @@ struct Cli {
 enum Command {
     /// Serve the models of a folder (also what happens without a command).
     Serve(serve::Flags),
+    /// Show the models of a running server and where their versions stand.
+    Models(models::Flags),
+    /// Follow the rollouts of a running server, and steer them.
+    Rollout(rollout::Flags),
 }
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let flags = match cli.command {
-        Some(Command::Serve(flags)) => flags,
-        None => cli.serve,
-    };
-    serve::run(flags)
+    match cli.command {
+        Some(Command::Serve(flags)) => serve::run(flags),
+        Some(Command::Models(flags)) => models::run(&flags),
+        Some(Command::Rollout(flags)) => rollout::run(&flags),
+        None => serve::run(cli.serve),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -102,7 +102,10 @@ pub(super) fn key_of_variable(name: &str) -> String {
 fn is_setting(name: &str, value: &str) -> bool {
     /// Switches of the test suite.
     const TESTS: [&str; 2] = ["GREENROOM_LONG_TESTS", "GREENROOM_TEST_"];
+    /// Where commands that ask a server find it.
+    const CLIENT: &str = "GREENROOM_SERVER";
     name.starts_with(PREFIX)
+        && name != CLIENT
         && !TESTS.iter().any(|test| name.starts_with(test))
         && !is_service_link(name, value)
 }
@@ -145,6 +148,7 @@ mod tests {
         let foreign = [
             ("PATH", "/bin"),
             ("HTTP__MAX_BODY", "1"),
+            ("GREENROOM_SERVER", "http://127.0.0.1:8000"),
             ("GREENROOM_LONG_TESTS", "1"),
             ("GREENROOM_TEST_SEED", "7"),
             ("GREENROOM_SERVICE_HOST", "10.0.0.1"),

@@ -7,7 +7,9 @@
 
 pub mod lifecycle;
 pub mod model;
+pub mod rollout;
 pub mod route;
 pub mod signature;
 pub mod tensor;
+pub mod time;
 pub mod wording;

@@ -9,11 +9,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::wording::printable;
+use serde::{Deserialize, Serialize};
 
 /// The name by which users call a model: 1 to 128 of `A-Z a-z 0-9 . _ -`, without a leading dot.
 ///
 /// Cheap to clone: the text is shared.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ModelName(Arc<str>);
 
 /// Why a text is not a [`ModelName`].
@@ -29,6 +31,20 @@ impl ModelName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = <Self as FromStr>::Err;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ModelName> for String {
+    fn from(name: ModelName) -> Self {
+        name.0.as_ref().to_owned()
     }
 }
 
@@ -62,7 +78,8 @@ impl std::borrow::Borrow<str> for ModelName {
 ///
 /// Labels are ordered *naturally*: runs of digits compare as numbers, so that `2 < 10`,
 /// `1.9.0 < 1.10.0` and `2024-09-30 < 2024-11-03`. The greater label is the newer version.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct VersionLabel(Arc<str>);
 
 /// Why a text is not a [`VersionLabel`].
@@ -85,6 +102,20 @@ impl VersionLabel {
     /// The label as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for VersionLabel {
+    type Error = <Self as FromStr>::Err;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<VersionLabel> for String {
+    fn from(name: VersionLabel) -> Self {
+        name.0.as_ref().to_owned()
     }
 }
 
@@ -172,13 +203,52 @@ const SHOWN: usize = 80;
 
 /// SHA-256 of a version's content: what a version *is*, whatever it is called. Shown as `sha256:…`,
 /// the same digits that `sha256sum` prints.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
     /// Wraps the 32 bytes of a SHA-256 sum.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The 64 digits alone, as `sha256sum` prints them.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Why a text is not a [`Digest`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a digest: expected `sha256:` and 64 hexadecimal digits, or the digits alone")]
+pub struct InvalidDigest(pub String);
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(InvalidDigest(printable(text, SHOWN)));
+        }
+        let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default() as u8;
+        let byte = |at: usize| (value(digits[2 * at]) << 4) | value(digits[2 * at + 1]);
+        Ok(Self(std::array::from_fn(byte)))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = InvalidDigest;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
     }
 }
 
@@ -251,7 +321,11 @@ mod tests {
     fn a_digest_shows_the_digits_of_sha256sum() {
         let mut bytes = [0; 32];
         bytes[0] = 0xab;
-        assert_eq!(Digest::from_bytes(bytes).to_string(), format!("sha256:ab{}", "00".repeat(31)));
+        let digest = Digest::from_bytes(bytes);
+        assert_eq!(digest.to_string(), format!("sha256:ab{}", "00".repeat(31)));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(digest.hex().parse(), Ok(digest));
+        assert!("sha256:ab".parse::<Digest>().is_err());
     }
 
     proptest! {

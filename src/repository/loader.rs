@@ -1,45 +1,81 @@
-//! From a file to a warm, loaded version.
+//! From a content in the store to a warm, loaded version.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
 
-use sha2::{Digest as _, Sha256};
-
-use super::layout::FoundVersion;
+use super::registry::Registry;
 use crate::config::ModelConfig;
 use crate::domain::lifecycle::VersionState;
-use crate::domain::model::{Digest, ModelName, VersionLabel};
+use crate::domain::model::{ModelName, VersionLabel};
+use crate::domain::rollout::{LoadFailure, Revision};
 use crate::domain::signature::{Dim, Signature, TensorSpec};
 use crate::domain::tensor::{Tensor, element_count};
 use crate::domain::wording::without_paths;
 use crate::onnx::{LoadError, RunError, Runtime, Session, SessionOptions, StopFlag};
-use crate::serving::{Naming, QueueLimits, Servable, ServableParts};
+use crate::serving::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
+use crate::telemetry::metrics;
 
-/// Loads versions, one at a time.
+/// A thread that loads versions, one at a time, so that a load never takes more than one core from requests.
+/// Cheap to clone; it ends with the last handle.
+#[derive(Clone, Debug)]
+pub struct Loader(Sender<LoadOrder>);
+
+/// What a [`Loader`] works with.
 #[derive(Debug)]
-pub(super) struct Loader {
-    pub(super) runtime: Runtime,
-    /// How long the warm-up may take.
-    pub(super) load_timeout: Duration,
+pub struct LoaderParts {
+    /// What loads models.
+    pub runtime: Runtime,
+    /// How long a warm-up may take.
+    pub load_timeout: Duration,
+    /// Where it is written down how far a load is.
+    pub registry: Arc<Registry>,
 }
 
-/// A version that can answer, and what was learnt on the way.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) servable: Arc<Servable>,
-    pub(super) bytes: u64,
+/// A version that is to be loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOrder {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub revision: Revision,
+    /// Where its content lies; none when it is not kept any more.
+    pub path: Option<PathBuf>,
+    /// The file that it came from, as it is shown.
+    pub file: String,
+    /// The model's settings.
+    pub config: ModelConfig,
 }
 
-/// Why a version was not loaded. Each becomes the state of that version.
+impl From<&ModelConfig> for ServableSettings {
+    fn from(config: &ModelConfig) -> Self {
+        Self {
+            naming: Naming { features: config.features.clone(), classes: config.labels.clone() },
+            limits: QueueLimits {
+                max_queue: config.scheduler.max_queue,
+                max_concurrency: config.scheduler.max_concurrency,
+                deadline: config.scheduler.deadline,
+            },
+        }
+    }
+}
+
+/// How a load ended.
+#[derive(Debug)]
+pub struct LoadDone {
+    /// What was to be loaded.
+    pub order: LoadOrder,
+    /// A version that can answer, or why there is none.
+    pub outcome: Result<Arc<Servable>, LoadFailure>,
+}
+
+/// Why a version was not loaded.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LoadFailure {
-    /// The file could not be read this time.
-    #[error("the file cannot be read: {0}")]
-    Unreadable(std::io::Error),
+enum NotLoaded {
+    /// Its content is not there any more.
+    #[error("its content is not kept any more (`repository.keep_revisions`)")]
+    NotKept,
     /// The model cannot be used.
     #[error(transparent)]
     Broken(LoadError),
@@ -51,55 +87,104 @@ pub(super) enum LoadFailure {
     TooSlow(Duration),
 }
 
-impl LoadFailure {
-    /// The state that the failure leaves the version in.
-    pub(super) fn state(&self, file: &FoundVersion) -> VersionState {
-        let reason = self.to_string().replace(&file.path.display().to_string(), &file.file);
-        let reason = without_paths(&reason);
-        match self {
-            Self::Unreadable(_) | Self::Misfit(_) | Self::TooSlow(_) => {
-                VersionState::Refused(reason)
-            }
-            Self::Broken(_) => VersionState::Quarantined(reason),
+impl NotLoaded {
+    /// The reason as it is shown. The library names files by their full paths, which are nobody's business.
+    fn reason(&self, order: &LoadOrder) -> String {
+        let reason = self.to_string();
+        match &order.path {
+            Some(path) => without_paths(&reason.replace(&path.display().to_string(), &order.file)),
+            None => reason,
         }
     }
 }
 
 impl Loader {
-    /// Loads a version and warms it up. `entering` is told each state that the version goes through.
-    pub(super) fn load(
+    /// Starts the thread. `on_done` is told how each load ended.
+    ///
+    /// # Errors
+    /// What the system says when it has no room for a thread.
+    pub fn start(
+        parts: LoaderParts,
+        on_done: impl Fn(LoadDone) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (orders, ordered) = channel::<LoadOrder>();
+        std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            while let Ok(order) = ordered.recv() {
+                let outcome = parts.load_and_note(&order);
+                on_done(LoadDone { order, outcome });
+            }
+        })?;
+        Ok(Self(orders))
+    }
+
+    /// Has a version loaded, after what was ordered before.
+    pub fn load(&self, order: LoadOrder) {
+        // When the thread is gone the process is about to end.
+        let _ = self.0.send(order);
+    }
+}
+
+impl LoaderParts {
+    /// Loads a version, and writes down how it went.
+    fn load_and_note(&self, order: &LoadOrder) -> Result<Arc<Servable>, LoadFailure> {
+        let (model, Revision { label, digest }) = (&order.model, &order.revision);
+        let enter = |state| self.registry.enter(model, digest, state, SystemTime::now());
+        let started = Instant::now();
+        let outcome = self.load(order, enter);
+        let elapsed = started.elapsed();
+        let error = match outcome {
+            Ok(servable) => {
+                self.registry.update(model, digest, |known| {
+                    known.load_time = Some(elapsed);
+                    known.signature = Some(servable.signature().clone());
+                });
+                enter(VersionState::Ready);
+                metrics::version_loaded(model, elapsed);
+                tracing::info!(
+                    model.name = %model, model.version = %label, duration_ms = elapsed.as_millis() as u64,
+                    "version {label} of `{model}` is ready"
+                );
+                return Ok(servable);
+            }
+            Err(error) => error,
+        };
+        let reason = error.reason(order);
+        metrics::load_failed(model);
+        tracing::error!(
+            model.name = %model, model.version = %label,
+            "version {label} of `{model}` is not served: {reason}"
+        );
+        let failure = match error {
+            NotLoaded::Broken(_) | NotLoaded::NotKept => LoadFailure::Broken(reason.clone()),
+            NotLoaded::Misfit(_) | NotLoaded::TooSlow(_) => LoadFailure::Passing(reason.clone()),
+        };
+        enter(match failure {
+            LoadFailure::Broken(_) => VersionState::Quarantined(reason),
+            LoadFailure::Passing(_) => VersionState::Refused(reason),
+        });
+        Err(failure)
+    }
+
+    fn load(
         &self,
-        model: &ModelName,
-        version: &VersionLabel,
-        found: &FoundVersion,
-        settings: &ModelConfig,
-        mut entering: impl FnMut(VersionState),
-    ) -> Result<Loaded, LoadFailure> {
-        entering(VersionState::Checking);
-        let (digest, bytes) = digest(&found.path).map_err(LoadFailure::Unreadable)?;
-        entering(VersionState::Loading);
-        let options = SessionOptions { intra_op_threads: settings.session.intra_op_threads.max(1) };
-        let session =
-            Session::load(&self.runtime, &found.path, options).map_err(LoadFailure::Broken)?;
-        check_features(&settings.features, session.signature())?;
-        entering(VersionState::WarmingUp);
-        self.warm_up(&session, model, version)?;
-        let servable = Arc::new(Servable::new(ServableParts {
+        order: &LoadOrder,
+        enter: impl Fn(VersionState),
+    ) -> Result<Arc<Servable>, NotLoaded> {
+        let LoadOrder { model, revision, config, .. } = order;
+        enter(VersionState::Loading);
+        let path = order.path.as_deref().ok_or(NotLoaded::NotKept)?;
+        let options = SessionOptions { intra_op_threads: config.session.intra_op_threads.max(1) };
+        let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
+        check_features(&config.features, session.signature())?;
+        enter(VersionState::WarmingUp);
+        self.warm_up(&session, model, &revision.label)?;
+        Ok(Arc::new(Servable::new(ServableParts {
             model: model.clone(),
-            version: version.clone(),
-            digest,
-            session,
-            naming: Naming {
-                features: settings.features.clone(),
-                classes: settings.labels.clone(),
-            },
-            limits: QueueLimits {
-                max_queue: settings.scheduler.max_queue,
-                max_concurrency: settings.scheduler.max_concurrency,
-                deadline: settings.scheduler.deadline,
-            },
-        }));
-        Ok(Loaded { servable, bytes })
+            version: revision.label.clone(),
+            digest: revision.digest,
+            session: Arc::new(session),
+            settings: ServableSettings::from(config),
+        })))
     }
 
     /// Runs the model on zeros until it is as fast as it gets, so that no client pays for its first runs.
@@ -110,7 +195,7 @@ impl Loader {
         session: &Session,
         model: &ModelName,
         version: &VersionLabel,
-    ) -> Result<(), LoadFailure> {
+    ) -> Result<(), NotLoaded> {
         const ENOUGH_RUNS: usize = 30;
         const ENOUGH_TIME: Duration = Duration::from_millis(500);
         let signature = session.signature();
@@ -135,7 +220,7 @@ impl Loader {
         });
         match outcome {
             Ok(()) => Ok(()),
-            Err(RunError::Stopped) => Err(LoadFailure::TooSlow(self.load_timeout)),
+            Err(RunError::Stopped) => Err(NotLoaded::TooSlow(self.load_timeout)),
             Err(RunError::Failed { message }) => {
                 tracing::info!(
                     model.name = %model, model.version = %version, cause = message,
@@ -184,7 +269,7 @@ fn zeros(spec: &TensorSpec) -> Option<Tensor> {
 }
 
 /// Names for the columns need one input that has so many columns.
-fn check_features(features: &[String], signature: &Signature) -> Result<(), LoadFailure> {
+fn check_features(features: &[String], signature: &Signature) -> Result<(), NotLoaded> {
     if features.is_empty() {
         return Ok(());
     }
@@ -193,7 +278,7 @@ fn check_features(features: &[String], signature: &Signature) -> Result<(), Load
             "`features` in the settings names the columns of the one input, but the model has {} inputs",
             signature.inputs.len()
         );
-        return Err(LoadFailure::Misfit(sentence));
+        return Err(NotLoaded::Misfit(sentence));
     };
     let fits = input.shape.dims().is_none_or(|dims| match dims {
         [_, Dim::Fixed(columns)] => *columns == features.len(),
@@ -203,27 +288,9 @@ fn check_features(features: &[String], signature: &Signature) -> Result<(), Load
     if fits {
         return Ok(());
     }
-    Err(LoadFailure::Misfit(format!(
+    Err(NotLoaded::Misfit(format!(
         "`features` in the settings names {} columns, but input `{}` is {input}",
         features.len(),
         input.name
     )))
-}
-
-/// SHA-256 and length of a file.
-fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
-    let mut file = File::open(path)?;
-    let mut sum = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => {
-                sum.update(&buffer[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
-    Ok((Digest::from_bytes(sum.finalize().into()), bytes))
 }

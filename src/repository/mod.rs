@@ -1,18 +1,31 @@
 //! Makes versions available: from files in a folder to warm, loaded models.
 //!
 //! ```text
-//! wake ─▶ look at the folder ─▶ compare with what is known ─▶ load, newest first ─▶ warm up ─▶ ready
-//!            (layout)                 (registry)                  (loader)
+//! events, time ─▶ lookout ─▶ intake ─▶ store ──▶ (delivery decides) ──▶ loader ─▶ warm version
+//!                            (layout)  (copy, digest)                         reaper ◀─ retired
 //! ```
 //!
-//! One loop does this, a step at a time; whoever thinks that something changed only has to
-//! [`wake`](Repository::wake) it. What is known of each version, and why it is or is not served, is in the
-//! [`Registry`].
+//! The [`Repository`] looks at the folder and copies what is complete into the [`ContentStore`]; the [`Loader`]
+//! makes a content answer; the [`Reaper`] frees it again. Which version is loaded, and gets traffic, is decided
+//! elsewhere. What is known of each version, and why it is or is not served, is in the [`Registry`].
 
+mod fingerprint;
+mod intake;
 mod layout;
 mod loader;
-mod reconcile;
+mod lookout;
+mod reaper;
 mod registry;
+mod store;
+#[cfg(test)]
+mod testing;
+mod watcher;
 
-pub use reconcile::{Repository, RepositoryParts};
+pub use fingerprint::Fingerprint;
+pub use intake::Sighting;
+pub use loader::{LoadDone, LoadOrder, Loader, LoaderParts};
+pub use lookout::{KnownFile, Looked, Repository, RepositoryParts};
+pub use reaper::Reaper;
+pub(crate) use registry::FileNote;
 pub use registry::{ModelView, Registry, VersionView};
+pub use store::{Content, ContentStore, StoreError};

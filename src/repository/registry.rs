@@ -6,19 +6,22 @@ use std::time::{Duration, SystemTime};
 
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName, VersionLabel};
+use crate::domain::rollout::Revision;
 use crate::domain::signature::Signature;
 
-/// All models and versions. Read by the admin API, written by the repository.
+/// All models and versions. Read by the admin API, written by those who load and release.
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<BTreeMap<ModelName, BTreeMap<VersionLabel, VersionView>>>);
+pub struct Registry(Mutex<BTreeMap<ModelName, ModelView>>);
 
 /// One model, as it was when it was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelView {
     /// Its name.
     pub name: ModelName,
-    /// Its versions, oldest first.
+    /// Its versions, oldest first. A label whose content was replaced stands here once for each content in use.
     pub versions: Vec<VersionView>,
+    /// Why its files are not looked after, where they contradict each other.
+    pub problem: Option<String>,
 }
 
 /// One version, as it was when it was asked for.
@@ -26,17 +29,17 @@ pub struct ModelView {
 pub struct VersionView {
     /// Its label.
     pub version: VersionLabel,
-    /// What it is, once its content has been read.
-    pub digest: Option<Digest>,
+    /// What it is.
+    pub digest: Digest,
     /// Where it stands.
     pub state: VersionState,
     /// Since when.
     pub since: SystemTime,
-    /// Its file, from the folder of the models on.
+    /// Its file, from the folder of the models on; empty where none has been seen since the start.
     pub file: String,
-    /// Whether the last look saw the file.
+    /// Whether the file is there.
     pub file_present: bool,
-    /// The file's length, once it has been read.
+    /// The content's length, where it is known.
     pub bytes: Option<u64>,
     /// How long it took from the first byte to a warm version.
     pub load_time: Option<Duration>,
@@ -44,87 +47,142 @@ pub struct VersionView {
     pub signature: Option<Signature>,
 }
 
+/// The file that a content came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileNote {
+    /// From the folder of the models on.
+    pub(crate) file: String,
+    /// The content's length.
+    pub(crate) bytes: u64,
+    /// Whether it is still there.
+    pub(crate) is_present: bool,
+}
+
 impl Registry {
-    /// Makes a version known, or its file seen again. True when it was not known.
-    pub(super) fn saw(
+    /// Makes a version known, and the file that has this content, where one has been seen.
+    pub(crate) fn saw(
         &self,
         model: &ModelName,
-        version: &VersionLabel,
-        file: &str,
+        revision: &Revision,
+        file: Option<&FileNote>,
+        why_not: Option<&str>,
         now: SystemTime,
-    ) -> bool {
+    ) {
         let mut models = self.lock();
-        let versions = models.entry(model.clone()).or_default();
-        if let Some(known) = versions.get_mut(version) {
-            known.file_present = true;
-            return false;
+        let versions = &mut entry(&mut models, model).versions;
+        let is_it = |known: &&mut VersionView| {
+            known.version == revision.label && known.digest == revision.digest
+        };
+        if let Some(known) = versions.iter_mut().find(is_it) {
+            if let Some(note) = file {
+                note.file.clone_into(&mut known.file);
+                known.file_present = note.is_present;
+                known.bytes = Some(note.bytes);
+            }
+            return;
         }
-        let found = VersionView {
-            version: version.clone(),
-            digest: None,
-            state: VersionState::Found,
+        let state = match why_not {
+            Some(reason) => VersionState::Quarantined(reason.to_owned()),
+            None => VersionState::Found,
+        };
+        versions.push(VersionView {
+            version: revision.label.clone(),
+            digest: revision.digest,
+            state,
             since: now,
-            file: file.to_owned(),
-            file_present: true,
-            bytes: None,
+            file: file.map(|note| note.file.clone()).unwrap_or_default(),
+            file_present: file.is_some_and(|note| note.is_present),
+            bytes: file.map(|note| note.bytes),
             load_time: None,
             signature: None,
-        };
-        versions.insert(version.clone(), found);
-        true
+        });
+        // A stable sort: contents of one label stay in the order in which they came.
+        versions.sort_by(|left, right| left.version.cmp(&right.version));
     }
 
-    /// Notes that a look is about to begin: files that it does not see are gone.
-    pub(super) fn begin_look(&self) {
+    /// Forgets all versions of a model but these.
+    pub(crate) fn retain(&self, model: &ModelName, revisions: &[Revision]) {
         let mut models = self.lock();
-        for version in models.values_mut().flat_map(BTreeMap::values_mut) {
-            version.file_present = false;
+        let Some(known) = models.get_mut(model) else { return };
+        known.versions.retain(|version| {
+            let is_it = |revision: &Revision| {
+                revision.label == version.version && revision.digest == version.digest
+            };
+            revisions.iter().any(is_it)
+        });
+        if known.versions.is_empty() && known.problem.is_none() {
+            models.remove(model);
         }
     }
 
-    /// Changes what is known of a version.
-    pub(super) fn update(
+    /// Notes that a model's files contradict each other, or no longer do.
+    pub(crate) fn problem(&self, model: &ModelName, problem: Option<String>) {
+        let mut models = self.lock();
+        if problem.is_some() || models.contains_key(model) {
+            entry(&mut models, model).problem = problem;
+        }
+    }
+
+    /// Changes what is known of a content.
+    pub(crate) fn update(
         &self,
         model: &ModelName,
-        version: &VersionLabel,
-        change: impl FnOnce(&mut VersionView),
+        digest: &Digest,
+        mut change: impl FnMut(&mut VersionView),
     ) {
-        if let Some(known) =
-            self.lock().get_mut(model).and_then(|versions| versions.get_mut(version))
-        {
-            change(known);
+        if let Some(known) = self.lock().get_mut(model) {
+            known.versions.iter_mut().filter(|known| known.digest == *digest).for_each(&mut change);
         }
     }
 
     /// Moves a version to another state.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &self,
         model: &ModelName,
-        version: &VersionLabel,
+        digest: &Digest,
         state: VersionState,
         now: SystemTime,
     ) {
-        self.update(model, version, |known| {
-            known.state = state;
-            known.since = now;
+        self.update(model, digest, |known| {
+            if known.state != state {
+                known.state = state.clone();
+                known.since = now;
+            }
+        });
+    }
+
+    /// Notes that a version's memory was handed back, unless it is wanted again meanwhile.
+    pub(crate) fn enter_if_draining(&self, model: &ModelName, digest: &Digest, now: SystemTime) {
+        self.update(model, digest, |known| {
+            if known.state == VersionState::Draining {
+                known.state = VersionState::Unloaded;
+                known.since = now;
+            }
         });
     }
 
     /// One model.
     pub fn model(&self, name: &str) -> Option<ModelView> {
-        self.lock().get_key_value(name).map(|(name, versions)| view(name, versions))
+        self.lock().get(name).cloned()
     }
 
     /// All models, by name.
     pub fn models(&self) -> Vec<ModelView> {
-        self.lock().iter().map(|(name, versions)| view(name, versions)).collect()
+        self.lock().values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ModelName, BTreeMap<VersionLabel, VersionView>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ModelName, ModelView>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn view(name: &ModelName, versions: &BTreeMap<VersionLabel, VersionView>) -> ModelView {
-    ModelView { name: name.clone(), versions: versions.values().cloned().collect() }
+fn entry<'m>(
+    models: &'m mut BTreeMap<ModelName, ModelView>,
+    name: &ModelName,
+) -> &'m mut ModelView {
+    models.entry(name.clone()).or_insert_with(|| ModelView {
+        name: name.clone(),
+        versions: Vec::new(),
+        problem: None,
+    })
 }

@@ -14,7 +14,7 @@ mod servable;
 pub use error::{InferError, RouteError};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
 pub use scheduler::{Answer, InferRequest, QueueLimits, Scheduler};
-pub use servable::{Naming, Servable, ServableParts};
+pub use servable::{Naming, Servable, ServableParts, ServableSettings};
 
 #[cfg(test)]
 mod testing;

@@ -23,6 +23,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct ModelRoute {
     stable: Arc<Servable>,
+    previous: Option<Arc<Servable>>,
     loaded: BTreeMap<VersionLabel, Arc<Servable>>,
 }
 
@@ -39,18 +40,31 @@ impl ModelRoute {
     /// All traffic to `stable`.
     pub fn to(stable: Arc<Servable>) -> Self {
         let loaded = BTreeMap::from([(stable.version().clone(), stable.clone())]);
-        Self { stable, loaded }
+        Self { stable, previous: None, loaded }
+    }
+
+    /// The same traffic, with the version that was stable before.
+    pub fn with_previous(mut self, previous: Arc<Servable>) -> Self {
+        // Where a label's content was replaced, the label means the new one.
+        self.loaded.entry(previous.version().clone()).or_insert_with(|| previous.clone());
+        self.previous = Some(previous);
+        self
     }
 
     /// The same traffic, with one more version that callers may pin.
     pub fn with_pinnable(mut self, servable: Arc<Servable>) -> Self {
-        self.loaded.insert(servable.version().clone(), servable);
+        self.loaded.entry(servable.version().clone()).or_insert(servable);
         self
     }
 
     /// The trusted version.
     pub fn stable(&self) -> &Arc<Servable> {
         &self.stable
+    }
+
+    /// The version that was stable before.
+    pub fn previous(&self) -> Option<&Arc<Servable>> {
+        self.previous.as_ref()
     }
 
     /// Every version that callers may pin, oldest first.
@@ -65,8 +79,9 @@ impl ModelRoute {
         let servable = match pin {
             Pin::Version(version) => self.loaded.get(version),
             Pin::Label(RouteLabel::Stable) => Some(&self.stable),
-            // Until a rollout gives a version one of these parts, they name nothing.
-            Pin::Label(RouteLabel::Candidate | RouteLabel::Previous) => None,
+            Pin::Label(RouteLabel::Previous) => self.previous.as_ref(),
+            // No rollout gives a part of the traffic to a version yet.
+            Pin::Label(RouteLabel::Candidate) => None,
         };
         servable
             .map(|servable| Picked { servable: servable.clone(), role: Role::Pinned })
@@ -120,6 +135,15 @@ impl Router {
         let replaced = next.models.insert(model.clone(), Arc::new(route));
         self.snapshot.store(Arc::new(next));
         replaced
+    }
+
+    /// Takes a model away: requests that come after find nothing there.
+    pub fn remove(&self, model: &ModelName) -> Option<Arc<ModelRoute>> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.snapshot.load());
+        let removed = next.models.remove(model)?;
+        self.snapshot.store(Arc::new(next));
+        Some(removed)
     }
 }
 

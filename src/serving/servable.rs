@@ -1,6 +1,7 @@
 //! A version that can answer.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::scheduler::{Queue, QueueLimits};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
@@ -13,10 +14,19 @@ pub struct Servable {
     model: ModelName,
     version: VersionLabel,
     digest: Digest,
-    session: Session,
-    naming: Naming,
+    session: Arc<Session>,
+    settings: ServableSettings,
     meter: VersionMeter,
     queue: Queue,
+}
+
+/// What a model's settings say of how its versions answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServableSettings {
+    /// Names for features and classes.
+    pub naming: Naming,
+    /// How much may wait and run.
+    pub limits: QueueLimits,
 }
 
 /// Names that the model itself does not carry, from its settings.
@@ -38,11 +48,9 @@ pub struct ServableParts {
     /// What it is.
     pub digest: Digest,
     /// The loaded model.
-    pub session: Session,
-    /// Names for features and classes.
-    pub naming: Naming,
-    /// How much may wait and run.
-    pub limits: QueueLimits,
+    pub session: Arc<Session>,
+    /// How it answers.
+    pub settings: ServableSettings,
 }
 
 impl Servable {
@@ -50,13 +58,27 @@ impl Servable {
     pub fn new(parts: ServableParts) -> Self {
         Self {
             meter: VersionMeter::new(&parts.model, &parts.version),
-            queue: Queue::new(parts.limits),
+            queue: Queue::new(parts.settings.limits),
             model: parts.model,
             version: parts.version,
             digest: parts.digest,
             session: parts.session,
-            naming: parts.naming,
+            settings: parts.settings,
         }
+    }
+
+    /// The same loaded model under other settings; none when they are the same. What waits for this one is still
+    /// answered by it.
+    pub fn with_settings(&self, settings: ServableSettings) -> Option<Self> {
+        (settings != self.settings).then(|| {
+            Self::new(ServableParts {
+                model: self.model.clone(),
+                version: self.version.clone(),
+                digest: self.digest,
+                session: self.session.clone(),
+                settings,
+            })
+        })
     }
 
     /// The model that it is a version of.
@@ -81,7 +103,7 @@ impl Servable {
 
     /// Names for features and classes.
     pub fn naming(&self) -> &Naming {
-        &self.naming
+        &self.settings.naming
     }
 
     /// Where its numbers go.

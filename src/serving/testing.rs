@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Naming, QueueLimits, Servable, ServableParts};
+use super::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
 use crate::domain::model::Digest;
 use crate::onnx::testing;
 
@@ -18,9 +18,8 @@ pub(super) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Ar
         model: model.parse().unwrap(),
         version: version.parse().unwrap(),
         digest: Digest::from_bytes([0; 32]),
-        session: testing::session(&format!("tests/models/{model}.onnx")),
-        naming: Naming::default(),
-        limits,
+        session: Arc::new(testing::session(&format!("tests/models/{model}.onnx"))),
+        settings: ServableSettings { naming: Naming::default(), limits },
     }))
 }
 

@@ -4,4 +4,5 @@
 #![allow(unsafe_code)]
 
 pub mod cores;
+pub mod filesystem;
 pub mod process;

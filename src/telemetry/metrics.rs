@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
+use crate::domain::rollout::Phase;
 use crate::domain::route::Role;
 
 const REQUESTS: &str = "greenroom_requests_total";
@@ -22,6 +23,9 @@ const REJECTED: &str = "greenroom_rejected_total";
 const LOADS: &str = "greenroom_loads_total";
 const LOAD_DURATION: &str = "greenroom_load_duration_seconds";
 const VERSIONS: &str = "greenroom_versions";
+const ROLLOUT_PHASE: &str = "greenroom_rollout_phase";
+const ROLLOUT_WEIGHT: &str = "greenroom_rollout_weight";
+const ROLLOUTS: &str = "greenroom_rollouts_total";
 
 /// Upper bounds of the histograms' buckets in seconds: from 50 µs, as fast as a small model answers, to the
 /// longest deadlines.
@@ -118,6 +122,12 @@ fn describe() {
         "From the start of a load to a warm version."
     );
     describe_gauge!(VERSIONS, Unit::Count, "Versions by state.");
+    describe_gauge!(
+        ROLLOUT_PHASE,
+        "1 for the phase of the model's running or last rollout, else 0."
+    );
+    describe_gauge!(ROLLOUT_WEIGHT, Unit::Percent, "The candidate's share of the traffic.");
+    describe_counter!(ROLLOUTS, Unit::Count, "Rollouts that ended, by their outcome.");
 }
 
 /// The numbers of one version, with their places looked up once.
@@ -243,5 +253,17 @@ pub fn version_states<'a>(
     for name in VersionState::NAMES {
         let count = states.clone().filter(|state| state.name() == name).count();
         gauge!(VERSIONS, "model" => model.to_string(), "state" => name).set(count as f64);
+    }
+}
+
+/// A model's rollout has entered a phase.
+pub fn rollout_changed(model: &ModelName, phase: &Phase) {
+    for name in Phase::NAMES {
+        let is_in_it = if name == phase.name() { 1.0 } else { 0.0 };
+        gauge!(ROLLOUT_PHASE, "model" => model.to_string(), "phase" => name).set(is_in_it);
+    }
+    gauge!(ROLLOUT_WEIGHT, "model" => model.to_string()).set(phase.weight());
+    if !phase.is_live() {
+        counter!(ROLLOUTS, "model" => model.to_string(), "outcome" => phase.name()).increment(1);
     }
 }

@@ -116,7 +116,8 @@ fn a_model_is_told_with_everything_that_is_known_of_its_versions() {
           }
         }
       ],
-      "rollout": null
+      "rollout": "r-000003",
+      "problem": null
     }
     "#);
 }
@@ -169,7 +170,8 @@ fn all_models_are_told_alike() {
           }
         }
       ],
-      "rollout": null
+      "rollout": "r-000002",
+      "problem": null
     }
     "#);
 }

@@ -16,8 +16,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["domain", "system"]),
     ("serving", &["onnx", "domain", "config", "telemetry", "system"]),
     ("repository", &["serving", "onnx", "domain", "config", "telemetry", "system"]),
-    ("api", &["repository", "serving", "domain", "config", "telemetry", "system"]),
-    ("app", &["api", "repository", "serving", "onnx", "config", "telemetry", "system"]),
+    ("delivery", &["repository", "serving", "domain", "config", "telemetry", "system"]),
+    ("api", &["delivery", "repository", "serving", "domain", "config", "telemetry", "system"]),
+    ("app", &["api", "delivery", "repository", "serving", "onnx", "config", "telemetry", "system"]),
 ];
 
 /// What could reach out of `domain`: clocks, chance, async, other people's machines.

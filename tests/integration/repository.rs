@@ -99,7 +99,7 @@ fn a_version_with_bad_settings_is_refused_with_their_line() {
     let server = beside_good(models);
     assert_eq!(
         versions(&server, "odd"),
-        ["1: refused: model.toml:3: unknown key `scheduler.max_queeu`; \
+        ["1: refused: odd/model.toml:3: unknown key `scheduler.max_queeu`; \
           did you mean `scheduler.max_queue`?"]
     );
     assert_good_answers(&server);
@@ -136,10 +136,12 @@ fn features_of_a_model_with_several_inputs_are_refused() {
 fn a_model_in_two_layouts_is_refused() {
     let models = Models::made().file("twice.onnx", adder(2.0)).file("twice/1.onnx", adder(3.0));
     let server = beside_good(models);
+    let told = server.get("/admin/v1/models/twice").ok();
+    let sentence = "`twice.onnx` and the folder `twice` both claim to be the model `twice`; \
+                    keep one of them";
     assert_eq!(
-        versions(&server, "twice"),
-        ["1: refused: `twice.onnx` and the folder `twice` both claim to be the model `twice`; \
-             keep one of them"]
+        json!([told["problem"], told["stable"], told["versions"]]),
+        json!([sentence, null, []])
     );
     assert_good_answers(&server);
 }

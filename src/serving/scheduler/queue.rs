@@ -19,6 +19,12 @@ pub struct QueueLimits {
     pub deadline: Duration,
 }
 
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { max_queue: 1024, max_concurrency: 0, deadline: Duration::from_secs(10) }
+    }
+}
+
 /// A bounded queue, and the count of turns that its version has on the pool.
 #[derive(Debug)]
 pub(in crate::serving) struct Queue {

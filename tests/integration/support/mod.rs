@@ -2,6 +2,7 @@
 
 mod http;
 mod models;
+mod releases;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{
     Models, adder, adder_with_external_data, example_model, package, test_model,
 };
+pub(crate) use releases::{Finally, Served, is_long, row, whole};
 pub(crate) use server::{Plan, Run, TestServer, greenroom, library};
 
 /// Between two looks at a condition.

@@ -1,6 +1,6 @@
 //! The real binary as a child process, on a free port and with a state folder of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -39,7 +39,10 @@ impl TestServer {
     pub(crate) fn with_models(models: Models) -> Plan {
         let folder = TempDir::with_prefix("greenroom-test-").unwrap();
         fs::write(folder.path().join("greenroom.toml"), "").unwrap();
-        Plan { models, folder, flags: Vec::new(), environment: Vec::new() }
+        let plan = Plan { models, folder, flags: Vec::new(), environment: Vec::new() };
+        // Tests do not wait for slow writers, unless that is what they are about.
+        plan.environment("GREENROOM_REPOSITORY__SETTLE", "50ms")
+            .environment("GREENROOM_REPOSITORY__POLL", "200ms")
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
@@ -55,7 +58,20 @@ impl TestServer {
         self.plan.state().join("server.json")
     }
 
-    /// What it has logged so far.
+    /// The folder that it serves.
+    pub(crate) fn models(&self) -> &Path {
+        self.plan.models.path()
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.plan.state()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// What it has logged so far, before it was started again, too.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.plan.log()).unwrap()
     }
@@ -104,6 +120,27 @@ impl TestServer {
     pub(crate) fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.process.0.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Ends it as a power failure does.
+    pub(crate) fn kill(&mut self) {
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
+    }
+
+    /// Starts it again after its end, and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        let _ = fs::remove_file(self.server_file()); // there only when it was killed
+        (self.process, self.http, self.admin) = self.plan.listening();
+        self.wait_until_ready();
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&self) {
+        within(PATIENCE, "a server that is ready", || {
+            (self.get("/v2/health/ready").status == 200).then_some(())
+        });
     }
 
     /// Waits for its end.
@@ -168,15 +205,20 @@ impl Plan {
     #[track_caller]
     pub(crate) fn start(self) -> TestServer {
         let server = self.launch();
-        within(PATIENCE, "a server that is ready", || {
-            (server.get("/v2/health/ready").status == 200).then_some(())
-        });
+        server.wait_until_ready();
         server
     }
 
     /// Starts it and waits until it listens; its models may not be loaded yet.
     #[track_caller]
     pub(crate) fn launch(self) -> TestServer {
+        let (process, http, admin) = self.listening();
+        TestServer { http, admin, process, plan: self }
+    }
+
+    /// A process, with its addresses for inference and for operators.
+    #[track_caller]
+    fn listening(&self) -> (Process, SocketAddr, SocketAddr) {
         let mut process = self.spawn();
         let here = within(PATIENCE, "a server that says where it is", || {
             if let Some(status) = process.ended() {
@@ -186,12 +228,12 @@ impl Plan {
         });
         let here: Value = serde_json::from_str(&here).unwrap();
         let address = |key: &str| address(here[key].as_str().unwrap());
-        TestServer { http: address("http"), admin: address("admin"), process, plan: self }
+        (process, address("http"), address("admin"))
     }
 
     /// Starts it without waiting for anything; its words go to its log.
     fn spawn(&self) -> Process {
-        let log = File::create(self.log()).unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
         Process(self.command().stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 

@@ -1,0 +1,202 @@
+//! An operator's request, from its path, header and body; and why it was not followed.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::problem::Problem;
+use crate::delivery::CommandError;
+use crate::domain::model::VersionLabel;
+use crate::domain::rollout::{Actor, Command, CommandRefused, Strategy, Verb};
+
+/// What the path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Something that can be done.
+    Verb(Verb),
+    /// Something that needs a rollout with steps, which there is not yet.
+    OfSteps(&'static str),
+}
+
+impl Asked {
+    const VERBS: [Verb; 5] = [Verb::Start, Verb::Promote, Verb::Abort, Verb::Undo, Verb::Retry];
+    const OF_STEPS: [&'static str; 3] = ["pause", "resume", "weight"];
+
+    pub(super) fn read(word: &str) -> Result<Self, Problem> {
+        let verb = Self::VERBS.into_iter().find(|verb| verb.name() == word).map(Self::Verb);
+        let of_steps =
+            || Self::OF_STEPS.into_iter().find(|known| *known == word).map(Self::OfSteps);
+        verb.or_else(of_steps).ok_or_else(|| {
+            let known: Vec<&str> = Self::VERBS.iter().map(|verb| verb.name()).collect();
+            let sentence = format!(
+                "a rollout knows {} and {}, not what was asked for",
+                known.join(", "),
+                Self::OF_STEPS.join(", ")
+            );
+            Problem::not_found("no_such_verb", sentence)
+        })
+    }
+}
+
+/// The body. Everything may be left out, and so may the body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    reason: Option<String>,
+    actor: Option<String>,
+    to: Option<VersionLabel>,
+    version: Option<VersionLabel>,
+    strategy: Option<Strategy>,
+    full: Option<bool>,
+    weight: Option<f64>,
+}
+
+const MAX_REASON: usize = 1000;
+const MAX_ACTOR: usize = 128;
+
+/// Reads what is to be done.
+pub(super) fn read(verb: Verb, body: &[u8]) -> Result<Command, Problem> {
+    let wish: Wish = if body.trim_ascii().is_empty() {
+        Wish::default()
+    } else {
+        serde_json::from_slice(body).map_err(|error| {
+            Problem::bad_request("invalid_body", format!("the body cannot be understood: {error}"))
+        })?
+    };
+    wish.check(verb)?;
+    let reason = line("reason", wish.reason, MAX_REASON)?;
+    let actor = line("actor", wish.actor, MAX_ACTOR)?;
+    Ok(Command {
+        verb,
+        version: wish.to.or(wish.version),
+        actor: Actor::Operator(actor.unwrap_or_else(|| "operator".to_owned())),
+        reason: reason.unwrap_or_else(|| "no reason was given".to_owned()),
+    })
+}
+
+impl Wish {
+    /// A field that would have no effect is not taken silently.
+    fn check(&self, verb: Verb) -> Result<(), Problem> {
+        let given = [
+            ("to", self.to.is_some(), Some(Verb::Undo)),
+            ("version", self.version.is_some(), Some(Verb::Start)),
+            // There is one strategy so far, and one thing left to skip: both are what happens anyway.
+            ("strategy", self.strategy.is_some(), Some(Verb::Start)),
+            ("full", self.full.is_some(), Some(Verb::Promote)),
+            ("weight", self.weight.is_some(), None),
+        ];
+        for (field, is_given, of) in given {
+            let of = match of {
+                _ if !is_given => continue,
+                Some(of) if of == verb => continue,
+                Some(of) => of.name(),
+                None => "weight",
+            };
+            let sentence = format!("`{field}` is for `{of}`, not for `{verb}`");
+            return Err(Problem::bad_request("field_does_not_fit", sentence));
+        }
+        Ok(())
+    }
+}
+
+/// A text that can stand in a log and in a table.
+fn line(field: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let text = text.replace(char::is_control, " ").trim().to_owned();
+    if text.chars().count() > longest {
+        let sentence = format!("`{field}` is longer than {longest} characters");
+        return Err(Problem::bad_request("invalid_body", sentence));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// The state that a caller has seen, and insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfMatch {
+    /// Any will do.
+    Any,
+    /// The one with this number.
+    Seq(u64),
+    /// One that no rollout can have.
+    Nothing,
+}
+
+impl IfMatch {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let Some(tag) = headers.get(header::IF_MATCH) else { return Self::Any };
+        match tag.to_str().map(str::trim) {
+            Ok("*") => Self::Any,
+            Ok(tag) => tag.trim_matches('"').parse().map_or(Self::Nothing, Self::Seq),
+            Err(_) => Self::Nothing,
+        }
+    }
+}
+
+/// The tag of a rollout: the number of its last change.
+pub(super) fn tag(seq: u64) -> String {
+    format!("\"{seq}\"")
+}
+
+/// Says why a command had no effect.
+pub(super) fn refusal(model: &str, error: CommandError) -> Response {
+    match error {
+        CommandError::UnknownModel => {
+            let sentence = format!("model `{model}` does not exist");
+            Problem::not_found("no_such_model", sentence).into_response()
+        }
+        CommandError::Stale { seq } => stale(seq),
+        CommandError::Refused(refused) => not_followed(&refused),
+        CommandError::NotRecorded(cause) => {
+            let sentence =
+                format!("nothing was changed, because it cannot be written down: {cause}");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_recorded", sentence).into_response()
+        }
+        CommandError::ShuttingDown => {
+            let sentence = "nothing was changed: the server is shutting down";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence).into_response()
+        }
+    }
+}
+
+/// The rollout has gone on since the caller looked.
+pub(super) fn stale(seq: u64) -> Response {
+    let sentence = format!("the rollout has changed since you looked: its last change is {seq}");
+    let body = json!({ "error": sentence, "code": "stale", "seq": seq });
+    let mut response = answer(StatusCode::PRECONDITION_FAILED, &body);
+    if let Ok(tag) = HeaderValue::from_str(&tag(seq)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// A rollout without steps cannot be held at one.
+pub(super) fn needs_steps(word: &str, fitting: &[Verb]) -> Response {
+    let fitting: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
+    let words: Vec<String> = fitting.iter().map(|verb| format!("`{verb}`")).collect();
+    let words = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+    let sentence =
+        format!("`{word}` does not fit: a blue-green rollout has no steps; what fits: {words}");
+    let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": fitting });
+    answer(StatusCode::CONFLICT, &body)
+}
+
+fn not_followed(refused: &CommandRefused) -> Response {
+    let sentence = refused.to_string();
+    match refused {
+        CommandRefused::DoesNotFit { fitting, .. } => {
+            let verbs: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
+            let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
+            answer(StatusCode::CONFLICT, &body)
+        }
+        CommandRefused::UnknownVersion { known, .. } => {
+            let known: Vec<&str> = known.iter().map(VersionLabel::as_str).collect();
+            let body = json!({ "error": sentence, "code": "no_such_version", "known": known });
+            answer(StatusCode::NOT_FOUND, &body)
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

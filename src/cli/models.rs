@@ -1,0 +1,201 @@
+//! `greenroom models`
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::{AskError, Client, ServerFlags};
+use super::table::{ago, or_dash, say, short, with_header};
+use crate::domain::model::ModelName;
+
+/// The flags of `greenroom models`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0, or 4 when there is no answer (no server, no such model).")]
+pub(super) struct Flags {
+    /// Show the versions of this model
+    model: Option<ModelName>,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// A model, as the server tells it.
+#[derive(Debug, Deserialize)]
+struct Model {
+    name: String,
+    stable: Option<String>,
+    candidate: Option<String>,
+    previous: Option<String>,
+    rollout: Option<String>,
+    versions: Vec<Version>,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Version {
+    version: String,
+    digest: String,
+    state: String,
+    role: Option<String>,
+    since: String,
+    reason: Option<String>,
+    file: String,
+    file_present: bool,
+    bytes: Option<u64>,
+    load_ms: Option<u64>,
+}
+
+/// Asks and shows.
+pub(super) fn run(flags: &Flags) -> ExitCode {
+    match show(flags) {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => error.report(),
+    }
+}
+
+fn show(flags: &Flags) -> Result<String, AskError> {
+    let client = Client::find(&flags.server)?;
+    let path = match &flags.model {
+        Some(model) => format!("/admin/v1/models/{model}"),
+        None => "/admin/v1/models".to_owned(),
+    };
+    let told = client.get(&path)?;
+    if flags.json {
+        return Ok(format!("{told:#}"));
+    }
+    let shown = match &flags.model {
+        Some(_) => Model::deserialize(&told).map(|model| versions_table(&model, SystemTime::now())),
+        None => Vec::deserialize(&told["models"]).map(|models| models_table(&models)),
+    };
+    Ok(shown.unwrap_or_else(|_| as_it_is(&told)))
+}
+
+/// What a server of another version tells, and this one has no table for.
+fn as_it_is(told: &Value) -> String {
+    format!("{told:#}")
+}
+
+fn models_table(models: &[Model]) -> String {
+    if models.is_empty() {
+        return "there are no models".to_owned();
+    }
+    let row = |model: &Model| {
+        [
+            model.name.clone(),
+            or_dash(model.stable.as_deref()),
+            or_dash(model.candidate.as_deref()),
+            or_dash(model.previous.as_deref()),
+            or_dash(model.rollout.as_deref()),
+            model.problem.as_deref().map_or_else(|| states(&model.versions), short),
+        ]
+    };
+    let header = ["MODEL", "STABLE", "CANDIDATE", "PREVIOUS", "ROLLOUT", "VERSIONS"];
+    with_header(header, models.iter().map(row))
+}
+
+/// `2 ready, 1 quarantined`: states in the order in which they first come.
+fn states(versions: &[Version]) -> String {
+    let mut states: Vec<(&str, usize)> = Vec::new();
+    for version in versions {
+        match states.iter_mut().find(|(state, _)| *state == version.state) {
+            Some((_, count)) => *count += 1,
+            None => states.push((&version.state, 1)),
+        }
+    }
+    let words: Vec<String> =
+        states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
+fn versions_table(model: &Model, now: SystemTime) -> String {
+    let row = |version: &Version| {
+        let file = match version.file_present {
+            true => version.file.clone(),
+            false if version.file.is_empty() => "-".to_owned(),
+            false => format!("{} (gone)", version.file),
+        };
+        [
+            version.version.clone(),
+            version.state.clone(),
+            or_dash(version.role.as_deref()),
+            ago(&version.since, now),
+            version.load_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
+            version
+                .bytes
+                .map_or_else(|| "-".to_owned(), |bytes| bytesize::ByteSize(bytes).to_string()),
+            file,
+            version.digest.trim_start_matches("sha256:").chars().take(12).collect(),
+            version.reason.as_deref().map_or_else(String::new, short),
+        ]
+    };
+    let header =
+        ["VERSION", "STATE", "ROLE", "SINCE", "LOADED IN", "SIZE", "FILE", "DIGEST", "REASON"];
+    let table = with_header(header, model.versions.iter().map(row));
+    match &model.problem {
+        Some(problem) => format!("{}: {problem}\n{table}", model.name),
+        None => table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn version(label: &str, state: &str, role: Option<&str>) -> Value {
+        json!({
+            "version": label, "digest": format!("sha256:{}", "3f2a9c01".repeat(8)), "state": state,
+            "role": role, "since": "2026-11-23T09:58:00Z", "reason": null,
+            "file": format!("iris/{label}.onnx"), "file_present": true, "bytes": 5120,
+            "memory_bytes": null, "load_ms": 12, "signature": null,
+        })
+    }
+
+    fn iris() -> Value {
+        let mut broken = version("3", "quarantined", None);
+        broken["reason"] = json!("the file ends in the middle\nof a tensor");
+        broken["load_ms"] = Value::Null;
+        broken["file_present"] = json!(false);
+        json!({
+            "name": "iris", "stable": "2", "candidate": null, "previous": "1", "rollout": "r-000002",
+            "versions": [version("1", "ready", Some("previous")), version("2", "ready", Some("stable")), broken],
+            "problem": null,
+        })
+    }
+
+    #[test]
+    fn models_are_shown_one_a_line() {
+        let mut wine = iris();
+        wine["name"] = json!("wine");
+        wine["versions"] = json!([]);
+        wine["problem"] = json!("`wine.onnx` stands beside `wine/`: keep one of them");
+        let models: Vec<Model> = Vec::deserialize(json!([iris(), wine])).unwrap();
+        insta::assert_snapshot!(models_table(&models), @r"
+        MODEL  STABLE  CANDIDATE  PREVIOUS  ROLLOUT   VERSIONS
+        iris   2       -          1         r-000002  2 ready, 1 quarantined
+        wine   2       -          1         r-000002  `wine.onnx` stands beside `wine/`: keep one of them
+        ");
+        assert_eq!(models_table(&[]), "there are no models");
+    }
+
+    #[test]
+    fn versions_are_shown_with_what_is_wrong_with_them() {
+        let now = humantime::parse_rfc3339("2026-11-23T10:00:00Z").unwrap();
+        let iris = Model::deserialize(iris()).unwrap();
+        insta::assert_snapshot!(versions_table(&iris, now), @r"
+        VERSION  STATE        ROLE      SINCE      LOADED IN  SIZE     FILE                DIGEST        REASON
+        1        ready        previous  2 min ago  12 ms      5.0 KiB  iris/1.onnx         3f2a9c013f2a
+        2        ready        stable    2 min ago  12 ms      5.0 KiB  iris/2.onnx         3f2a9c013f2a
+        3        quarantined  -         2 min ago  -          5.0 KiB  iris/3.onnx (gone)  3f2a9c013f2a  the file ends in the middle of a tensor
+        ");
+    }
+}

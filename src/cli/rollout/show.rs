@@ -1,0 +1,179 @@
+//! Rollouts as people read them.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::cli::table::{ago, named, roughly, short, with_header};
+
+/// A rollout, as the server tells it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rollout {
+    pub(super) id: String,
+    parent: Option<String>,
+    model: String,
+    strategy: String,
+    stable: Option<String>,
+    candidate: String,
+    phase: String,
+    weight: f64,
+    since: String,
+    started: String,
+    proven: Option<bool>,
+    verbs: Vec<String>,
+    reason: String,
+    actor: String,
+    bake_s: Option<u64>,
+}
+
+impl Rollout {
+    /// `1 → 2`, and `1` for the first version of a model.
+    fn versions(&self) -> String {
+        match &self.stable {
+            Some(stable) => format!("{stable} → {}", self.candidate),
+            None => self.candidate.clone(),
+        }
+    }
+
+    fn phase(&self) -> String {
+        match self.proven {
+            Some(true) => format!("{}, proven", self.phase),
+            Some(false) => format!("{}, unproven", self.phase),
+            None => self.phase.clone(),
+        }
+    }
+}
+
+/// One rollout on a few lines.
+pub(super) fn status_text(rollout: &Rollout, now: SystemTime) -> String {
+    let Rollout { id, model, strategy, candidate, actor, reason, .. } = rollout;
+    let after = rollout.parent.as_ref().map(|parent| format!(", after {parent}"));
+    let bake = rollout.bake_s.filter(|_| rollout.phase == "baking");
+    let of = bake.map(|seconds| format!(", of {}", roughly(Duration::from_secs(seconds))));
+    let rows = [
+        ("rollout", format!("{id}, {strategy}{}", after.unwrap_or_default())),
+        ("traffic", format!("{} % on version {candidate}", rollout.weight)),
+        ("since", format!("{}{}", ago(&rollout.since, now), of.unwrap_or_default())),
+        ("started", format!("{} by {actor}", ago(&rollout.started, now))),
+        ("reason", reason.replace(char::is_control, " ")),
+        ("possible", rollout.verbs.join(", ")),
+    ];
+    let rows = named(rows.into_iter().filter(|(_, value)| !value.is_empty()));
+    format!("{model} {}: {}\n{rows}", rollout.versions(), rollout.phase())
+}
+
+/// One change on one line.
+pub(super) fn change_line(rollout: &Rollout) -> String {
+    let Rollout { since, id, reason, .. } = rollout;
+    let (versions, phase) = (rollout.versions(), rollout.phase());
+    format!("{since}  {id}  {versions}  {phase}: {}", reason.replace(char::is_control, " "))
+}
+
+/// Many rollouts, one a line.
+pub(super) fn history_table(rollouts: &[Rollout], now: SystemTime) -> String {
+    if rollouts.is_empty() {
+        return "there was no rollout yet".to_owned();
+    }
+    let row = |rollout: &Rollout| {
+        [
+            rollout.id.clone(),
+            rollout.versions(),
+            rollout.phase(),
+            ago(&rollout.since, now),
+            ago(&rollout.started, now),
+            rollout.actor.clone(),
+            short(&rollout.reason),
+        ]
+    };
+    let header = ["ROLLOUT", "VERSIONS", "PHASE", "SINCE", "STARTED", "BY", "REASON"];
+    with_header(header, rollouts.iter().map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn now() -> SystemTime {
+        humantime::parse_rfc3339("2026-11-23T10:00:00Z").unwrap()
+    }
+
+    fn baking() -> Value {
+        json!({
+            "seq": 4, "id": "r-000002", "parent": null, "model": "iris", "strategy": "blue-green",
+            "stable": "1", "candidate": "2", "phase": "baking", "stage": "bake",
+            "step": null, "steps": [], "weight": 100,
+            "since": "2026-11-23T09:57:00.000Z", "started": "2026-11-23T09:56:58.000Z",
+            "verdict": null, "gates": [], "counts": null, "proven": null,
+            "verbs": ["promote", "abort", "undo", "start"],
+            "reason": "loaded and warm; it has all traffic", "actor": "file", "bake_s": 600,
+        })
+    }
+
+    fn undone() -> Value {
+        let mut rollout = baking();
+        let changes = json!({
+            "id": "r-000003", "parent": "r-000002", "stable": "2", "candidate": "1", "phase": "completed",
+            "proven": false, "since": "2026-11-23T09:59:48Z", "started": "2026-11-23T09:59:48Z",
+            "verbs": ["undo", "start"], "reason": "it was stable before", "actor": "ada",
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            rollout[key] = value.clone();
+        }
+        rollout
+    }
+
+    fn first() -> Value {
+        let mut rollout = baking();
+        (rollout["id"], rollout["stable"]) = (json!("r-000001"), Value::Null);
+        rollout["candidate"] = json!("1");
+        (rollout["phase"], rollout["proven"]) = (json!("completed"), json!(false));
+        rollout["reason"] = json!("it is the first version");
+        rollout
+    }
+
+    fn read(told: Value) -> Rollout {
+        Rollout::deserialize(told).unwrap()
+    }
+
+    #[test]
+    fn a_rollout_is_told_on_a_few_lines() {
+        insta::assert_snapshot!(status_text(&read(baking()), now()), @r"
+        iris 1 → 2: baking
+        rollout   r-000002, blue-green
+        traffic   100 % on version 2
+        since     3 min ago, of 10 min
+        started   3 min ago by file
+        reason    loaded and warm; it has all traffic
+        possible  promote, abort, undo, start
+        ");
+        insta::assert_snapshot!(status_text(&read(undone()), now()), @r"
+        iris 2 → 1: completed, unproven
+        rollout   r-000003, blue-green, after r-000002
+        traffic   100 % on version 1
+        since     12 s ago
+        started   12 s ago by ada
+        reason    it was stable before
+        possible  undo, start
+        ");
+    }
+
+    #[test]
+    fn a_change_is_told_on_one_line() {
+        let line = "2026-11-23T09:57:00.000Z  r-000002  1 → 2  baking: loaded and warm; it has all traffic";
+        assert_eq!(change_line(&read(baking())), line);
+    }
+
+    #[test]
+    fn the_history_is_a_table() {
+        let rollouts = [read(undone()), read(baking()), read(first())];
+        insta::assert_snapshot!(history_table(&rollouts, now()), @r"
+        ROLLOUT   VERSIONS  PHASE                SINCE      STARTED    BY    REASON
+        r-000003  2 → 1     completed, unproven  12 s ago   12 s ago   ada   it was stable before
+        r-000002  1 → 2     baking               3 min ago  3 min ago  file  loaded and warm; it has all traffic
+        r-000001  1         completed, unproven  3 min ago  3 min ago  file  it is the first version
+        ");
+        assert_eq!(history_table(&[], now()), "there was no rollout yet");
+    }
+}

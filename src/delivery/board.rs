@@ -1,0 +1,70 @@
+//! What everybody may know of the releases: the present state of each model, and every change as it happens.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::broadcast;
+
+use crate::domain::model::ModelName;
+use crate::domain::rollout::{Release, Transition};
+
+/// How many changes a slow listener may be behind before it misses some, which it is told.
+const BACKLOG: usize = 1024;
+
+/// Read by everybody, written by the controller after each change is in the journal.
+#[derive(Debug)]
+pub struct Board {
+    releases: Mutex<BTreeMap<ModelName, ReleaseView>>,
+    changes: broadcast::Sender<Arc<Announcement>>,
+}
+
+/// The state of one model's releases, and the number of the change that led to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReleaseView {
+    /// The number of the last change of this model; grows over all models.
+    pub seq: u64,
+    /// The state.
+    pub release: Arc<Release>,
+}
+
+/// A change, as it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announcement {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// The model.
+    pub model: ModelName,
+    /// What changed.
+    pub transition: Transition,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { releases: Mutex::default(), changes: broadcast::channel(BACKLOG).0 }
+    }
+}
+
+impl Board {
+    /// One model's state.
+    pub fn release(&self, model: &str) -> Option<ReleaseView> {
+        self.lock().get(model).cloned()
+    }
+
+    /// Every change from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<Announcement>> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn show(&self, model: &ModelName, view: ReleaseView) {
+        self.lock().insert(model.clone(), view);
+    }
+
+    pub(super) fn announce(&self, announcement: Announcement) {
+        // Nobody listening is no failure.
+        let _ = self.changes.send(Arc::new(announcement));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ModelName, ReleaseView>> {
+        self.releases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

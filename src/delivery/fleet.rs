@@ -1,0 +1,327 @@
+//! What is loaded, and what has to be: follows the releases.
+//!
+//! Nothing is decided here. For each model that changed, the fleet compares what its release wants with what is
+//! there, orders the loads that are missing, shows the route, and retires what nobody wants any more.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{ModelConfig, SessionConfig, VersionsKept};
+use crate::domain::lifecycle::VersionState;
+use crate::domain::model::{Digest, ModelName};
+use crate::domain::rollout::{Event, Phase, Release, Revision};
+use crate::domain::time::Moment;
+use crate::repository::{
+    Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
+};
+use crate::serving::{ModelRoute, Router, Servable};
+
+/// The loaded versions of all models.
+#[derive(Debug)]
+pub struct Fleet {
+    parts: FleetParts,
+    loaded: HashMap<ModelName, BTreeMap<Digest, Loaded>>,
+    loading: HashSet<(ModelName, Digest)>,
+    /// Models whose files contradict each other, and how.
+    problems: BTreeMap<ModelName, String>,
+    files: HashMap<(ModelName, Digest), FileNote>,
+    /// What the store may forget about once it has been decided on.
+    stored: Vec<Digest>,
+}
+
+/// What a [`Fleet`] works with.
+#[derive(Debug)]
+pub struct FleetParts {
+    /// Where contents lie.
+    pub store: Arc<ContentStore>,
+    /// What loads them.
+    pub loader: Loader,
+    /// What frees them.
+    pub reaper: Reaper,
+    /// What requests are sent by.
+    pub router: Arc<Router>,
+    /// Where it is written down what is known.
+    pub registry: Arc<Registry>,
+    /// How many contents are kept of each model, newest first.
+    pub keep_revisions: usize,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    servable: Arc<Servable>,
+    session: SessionConfig,
+}
+
+/// What is known of a model's settings.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Settings {
+    /// There are none.
+    #[default]
+    Default,
+    /// They hold.
+    Good(Box<ModelConfig>),
+    /// They do not, and there were no good ones before.
+    Bad(String),
+}
+
+impl Settings {
+    pub(super) fn config(&self) -> ModelConfig {
+        match self {
+            Self::Good(config) => ModelConfig::clone(config),
+            Self::Default | Self::Bad(_) => ModelConfig::default(),
+        }
+    }
+}
+
+impl Fleet {
+    /// Nothing is loaded yet.
+    pub fn new(parts: FleetParts) -> Self {
+        Self {
+            parts,
+            loaded: HashMap::new(),
+            loading: HashSet::new(),
+            problems: BTreeMap::new(),
+            files: HashMap::new(),
+            stored: Vec::new(),
+        }
+    }
+
+    /// Notes where a content came from.
+    pub(super) fn stored(&mut self, model: &ModelName, content: Content, file: String) {
+        let note = FileNote { file, bytes: content.bytes, is_present: true };
+        self.files.insert((model.clone(), content.digest), note);
+        self.stored.push(content.digest);
+    }
+
+    /// Notes that everything that was stored so far has been decided on.
+    pub(super) fn decided(&mut self) {
+        for digest in self.stored.drain(..) {
+            self.parts.store.acknowledge(&digest);
+        }
+    }
+
+    /// Notes which files of a model are gone.
+    pub(super) fn files_gone(&mut self, model: &ModelName, is_gone: impl Fn(&str) -> bool) {
+        let of_model = self.files.iter_mut().filter(|((of, _), _)| of == model);
+        for (_, note) in of_model {
+            note.is_present &= !is_gone(&note.file);
+        }
+    }
+
+    /// Notes that a model's files contradict each other, or no longer do.
+    pub(super) fn problem(&mut self, model: &ModelName, problem: Option<String>) {
+        self.parts.registry.problem(model, problem.clone());
+        match problem {
+            Some(problem) => drop(self.problems.insert(model.clone(), problem)),
+            None => drop(self.problems.remove(model)),
+        }
+    }
+
+    /// Takes over what the loader has done, and says what that means for the model.
+    pub(super) fn load_done(&mut self, done: LoadDone) -> Option<(ModelName, Event)> {
+        let LoadDone { order, outcome } = done;
+        let (model, digest) = (order.model, order.revision.digest);
+        let is_awaited = self.loading.remove(&(model.clone(), digest));
+        let session = order.config.session;
+        let versions = self.loaded.entry(model.clone()).or_default();
+        let before = versions.get_mut(&digest);
+        match (outcome, before) {
+            (Ok(servable), _) if !is_awaited => {
+                self.parts.reaper.retire(servable, None); // called off meanwhile
+                None
+            }
+            (Err(_), _) if !is_awaited => None,
+            (Ok(servable), before) => {
+                if let Some(before) = before {
+                    self.parts.reaper.retire(before.servable.clone(), None);
+                }
+                versions.insert(digest, Loaded { servable, session });
+                Some((model, Event::Loaded(digest)))
+            }
+            (Err(_), Some(before)) => {
+                // Only its session was to be made anew: the one that is there goes on.
+                before.session = session;
+                self.parts.registry.enter(&model, &digest, VersionState::Ready, SystemTime::now());
+                None
+            }
+            (Err(failure), None) => Some((model, Event::LoadFailed(digest, failure))),
+        }
+    }
+
+    /// Which awaited candidate waits, warm, already.
+    pub(super) fn warm_candidate(&self, model: &ModelName, release: &Release) -> Option<Digest> {
+        let candidate = release.live().filter(|rollout| rollout.phase == Phase::Loading)?;
+        let digest = candidate.candidate.digest;
+        self.loaded.get(model)?.contains_key(&digest).then_some(digest)
+    }
+
+    /// Whether no load is under way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.loading.is_empty()
+    }
+
+    /// Shows the model's route, once what it names is loaded.
+    pub(super) fn show_route(&self, model: &ModelName, release: &Release, kept: &VersionsKept) {
+        let Some(route) = release.route() else {
+            if let Some(route) = self.parts.router.remove(model) {
+                drop(route); // the versions in it are held by the fleet, and retired by it
+            }
+            return;
+        };
+        let Some(loaded) = self.loaded.get(model) else { return };
+        let servable = |revision: &Revision| {
+            loaded.get(&revision.digest).map(|loaded| loaded.servable.clone())
+        };
+        let Some(stable) = servable(&route.stable) else { return };
+        let mut shown = ModelRoute::to(stable);
+        for revision in kept_revisions(release, kept) {
+            if let Some(servable) = servable(&revision) {
+                shown = shown.with_pinnable(servable);
+            }
+        }
+        if let Some(previous) = route.previous.as_ref().and_then(servable) {
+            shown = shown.with_previous(previous);
+        }
+        self.parts.router.show(model, shown);
+    }
+
+    /// Brings what is loaded in line with what the model's release wants.
+    pub(super) fn follow(
+        &mut self,
+        model: &ModelName,
+        release: &Release,
+        settings: &Settings,
+        now: Moment,
+    ) {
+        let config = settings.config();
+        self.note_versions(model, release);
+        self.apply_settings(model, &config);
+        let mut wanted = release.wanted(now);
+        wanted.extend(kept_revisions(release, &config.versions));
+        for revision in &wanted {
+            self.order(model, revision, settings, &config);
+        }
+        self.show_route(model, release, &config.versions);
+        self.retire_others(model, &wanted);
+    }
+
+    fn order(
+        &mut self,
+        model: &ModelName,
+        revision: &Revision,
+        settings: &Settings,
+        config: &ModelConfig,
+    ) {
+        let key = (model.clone(), revision.digest);
+        let known = self.loaded.get(model).and_then(|loaded| loaded.get(&revision.digest));
+        let is_up_to_date = known.is_some_and(|loaded| loaded.session == config.session);
+        if is_up_to_date || self.loading.contains(&key) {
+            return;
+        }
+        let hindrance = match settings {
+            Settings::Bad(reason) => Some(reason),
+            Settings::Default | Settings::Good(_) => self.problems.get(model),
+        };
+        if let Some(reason) = hindrance {
+            let state = VersionState::Refused(reason.clone());
+            self.parts.registry.enter(model, &revision.digest, state, SystemTime::now());
+            return;
+        }
+        let file = self.files.get(&key).map(|note| note.file.clone()).unwrap_or_default();
+        self.loading.insert(key);
+        self.parts.loader.load(LoadOrder {
+            model: model.clone(),
+            revision: revision.clone(),
+            path: self.parts.store.model_path(&revision.digest),
+            file,
+            config: config.clone(),
+        });
+    }
+
+    /// New names and limits apply at once; the session stays the same.
+    fn apply_settings(&mut self, model: &ModelName, config: &ModelConfig) {
+        let Some(loaded) = self.loaded.get_mut(model) else { return };
+        for loaded in loaded.values_mut() {
+            if let Some(changed) = loaded.servable.with_settings(config.into()) {
+                let before = std::mem::replace(&mut loaded.servable, Arc::new(changed));
+                self.parts.reaper.retire(before, None);
+            }
+        }
+    }
+
+    fn note_versions(&self, model: &ModelName, release: &Release) {
+        let labels = release.labels().iter();
+        let labels =
+            labels.map(|(label, digest)| Revision { label: label.clone(), digest: *digest });
+        let rollout = release.live().map(|rollout| rollout.candidate.clone());
+        let held = [release.previous().cloned(), release.stable().cloned(), rollout];
+        let mut revisions: Vec<Revision> = Vec::new();
+        for revision in held.into_iter().flatten().chain(labels) {
+            if !revisions.contains(&revision) {
+                revisions.push(revision);
+            }
+        }
+        let now = SystemTime::now();
+        for revision in &revisions {
+            let note = self.files.get(&(model.clone(), revision.digest));
+            let why_not = release.broken(&revision.digest);
+            self.parts.registry.saw(model, revision, note, why_not, now);
+        }
+        self.parts.registry.retain(model, &revisions);
+    }
+
+    fn retire_others(&mut self, model: &ModelName, wanted: &[Revision]) {
+        let is_wanted = |digest: &Digest| wanted.iter().any(|revision| revision.digest == *digest);
+        self.loading.retain(|(loading, digest)| loading != model || is_wanted(digest));
+        let Some(loaded) = self.loaded.get_mut(model) else { return };
+        let digests: Vec<Digest> =
+            loaded.keys().filter(|digest| !is_wanted(digest)).copied().collect();
+        for digest in digests {
+            if let Some(retired) = loaded.remove(&digest) {
+                self.parts.registry.enter(
+                    model,
+                    &digest,
+                    VersionState::Draining,
+                    SystemTime::now(),
+                );
+                let (registry, model) = (self.parts.registry.clone(), model.clone());
+                let note = move || {
+                    registry.enter_if_draining(&model, &digest, SystemTime::now());
+                };
+                self.parts.reaper.retire(retired.servable, Some(Box::new(note)));
+            }
+        }
+    }
+
+    /// The contents of a model that must be kept: what it may go back to, and the newest.
+    pub(super) fn kept_contents(&self, release: &Release) -> Vec<Digest> {
+        let held = [release.stable(), release.previous()].into_iter().flatten();
+        let candidate = release.live().map(|rollout| rollout.candidate.digest);
+        let newest = release.labels().values().rev().take(self.parts.keep_revisions);
+        held.map(|revision| revision.digest).chain(candidate).chain(newest.copied()).collect()
+    }
+
+    /// Removes every content that is not among `kept`.
+    pub(super) fn collect(&self, kept: &HashSet<Digest>) {
+        if let Err(error) = self.parts.store.collect(|digest| kept.contains(digest)) {
+            tracing::warn!("contents that nothing uses any more cannot be removed: {error}");
+        }
+    }
+}
+
+/// The versions that the settings keep loaded for those who pin them.
+fn kept_revisions(release: &Release, kept: &VersionsKept) -> Vec<Revision> {
+    let is_kept = |label| match kept {
+        VersionsKept::Stable => false,
+        VersionsKept::All => true,
+        VersionsKept::Only(labels) => labels.contains(label),
+    };
+    release
+        .labels()
+        .iter()
+        .rev()
+        .filter(|(label, digest)| is_kept(label) && release.why_not(digest).is_none())
+        .map(|(label, digest)| Revision { label: label.clone(), digest: *digest })
+        .collect()
+}

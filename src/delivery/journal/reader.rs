@@ -1,0 +1,118 @@
+//! Reading what happened, beside the one who writes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, Row, params};
+
+use super::{JournalError, schema};
+use crate::domain::model::ModelName;
+use crate::domain::rollout::{Rollout, RolloutId, Transition};
+
+/// Reads the journal on a connection of its own. Cheap to clone; those who read take turns. It blocks, so async code
+/// reads on a thread for that.
+#[derive(Clone, Debug)]
+pub struct JournalReader {
+    path: Arc<PathBuf>,
+    connection: Arc<Mutex<Connection>>,
+}
+
+/// A rollout of the past, or the present one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RolloutHistory {
+    /// As it was after its last change.
+    pub rollout: Rollout,
+    /// The number of that change.
+    pub seq: u64,
+}
+
+/// A transition and its number.
+type Numbered = (u64, Transition);
+
+/// SQLite gives the columns beside the one `max` from the row that has it.
+const LAST_OF_EACH: &str = "
+    SELECT max(seq), document FROM transitions WHERE model = ?1
+    GROUP BY rollout ORDER BY rollout DESC LIMIT ?2";
+
+const ALL_OF_ONE: &str =
+    "SELECT seq, document, model FROM transitions WHERE rollout = ?1 ORDER BY seq";
+
+impl JournalReader {
+    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
+        let connection = Arc::new(Mutex::new(schema::open_to_read(path)?));
+        Ok(Self { path: Arc::new(path.to_path_buf()), connection })
+    }
+
+    /// The rollouts of a model, the newest first.
+    ///
+    /// # Errors
+    /// [`JournalError`], when they cannot be read or understood.
+    pub fn history(
+        &self,
+        model: &ModelName,
+        limit: usize,
+    ) -> Result<Vec<RolloutHistory>, JournalError> {
+        let limit = schema::integer(limit as u64);
+        let rows: Vec<Written> =
+            self.read(LAST_OF_EACH, params![model.as_str(), limit], written)?;
+        let history = |written: Written| {
+            let (seq, transition) = self.understand(written)?;
+            Ok(RolloutHistory { rollout: transition.rollout, seq })
+        };
+        rows.into_iter().map(history).collect()
+    }
+
+    /// A rollout's model and everything that happened to it, in order; none when there is no such rollout.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read or understood.
+    pub fn rollout(
+        &self,
+        id: RolloutId,
+    ) -> Result<Option<(ModelName, Vec<Numbered>)>, JournalError> {
+        let rows: Vec<(Written, String)> =
+            self.read(ALL_OF_ONE, params![schema::integer(id.0)], |row| {
+                Ok((written(row)?, row.get(2)?))
+            })?;
+        let Some((_, model)) = rows.first() else { return Ok(None) };
+        let model = model.parse().map_err(|error| self.damaged(&error))?;
+        let transitions = rows.into_iter().map(|(written, _)| self.understand(written));
+        Ok(Some((model, transitions.collect::<Result<_, _>>()?)))
+    }
+
+    fn read<T>(
+        &self,
+        question: &str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = connection.prepare_cached(question).and_then(|mut statement| {
+            statement.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()
+        });
+        rows.map_err(|error| schema::failed(&self.path, "read", &error))
+    }
+
+    fn understand(&self, written: Written) -> Result<Numbered, JournalError> {
+        let Written { seq, document } = written;
+        match serde_json::from_str(&document) {
+            Ok(transition) => Ok((schema::number(seq), transition)),
+            Err(error) => Err(self.damaged(&format_args!("transition {seq}: {error}"))),
+        }
+    }
+
+    fn damaged(&self, error: &dyn std::fmt::Display) -> JournalError {
+        let what = format!("the history cannot be understood: {error}");
+        JournalError::Damaged { path: self.path.to_path_buf(), what }
+    }
+}
+
+/// A transition as it is in the file.
+struct Written {
+    seq: i64,
+    document: String,
+}
+
+fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
+    Ok(Written { seq: row.get(0)?, document: row.get(1)? })
+}

@@ -1,0 +1,27 @@
+//! Gives versions traffic, and writes down why.
+//!
+//! ```text
+//! sightings, loads, commands, time ─▶ controller ── asks ──▶ domain::rollout (decides)
+//!                                         │
+//!                     prepare, record, show: journal (SQLite) ─▶ router, board, events
+//! ```
+//!
+//! One thread makes all changes, so two operators' commands cannot cross. A change is written to the [`Journal`]
+//! before anybody can see it; then the route is shown with one store. What follows from the state (which
+//! versions must be loaded, which are to be unloaded) is worked out anew after each change, so that a restart in
+//! the middle of anything simply goes on.
+
+mod board;
+mod clock;
+mod controller;
+mod deciding;
+mod fleet;
+mod handle;
+mod journal;
+mod sightings;
+
+pub use board::{Announcement, Board, ReleaseView};
+pub use controller::DeliveryParts;
+pub use fleet::{Fleet, FleetParts};
+pub use handle::{CommandError, Delivery, Inbox};
+pub use journal::{Journal, JournalError, JournalReader, Recovered, RolloutHistory};

@@ -1,0 +1,81 @@
+//! What changes in the models' folder mean for the controller.
+
+use std::collections::BTreeMap;
+
+use super::controller::{Controller, Happening};
+use super::fleet::Settings;
+use crate::config::ModelConfig;
+use crate::domain::model::ModelName;
+use crate::domain::rollout::{Event, Seen};
+use crate::repository::Sighting;
+
+impl Controller {
+    pub(super) fn read_sightings(&mut self, sightings: Vec<Sighting>) -> Vec<Happening> {
+        let mut seen: BTreeMap<ModelName, Vec<Seen>> = BTreeMap::new();
+        let mut happenings = Vec::new();
+        let happening = |model, event| Happening { model, event, reply: None };
+        for sighting in sightings {
+            match sighting {
+                Sighting::Stored { model, place, content, file } => {
+                    self.fleet.stored(&model, content, file);
+                    seen.entry(model).or_default().push(Seen { place, digest: content.digest });
+                }
+                Sighting::Settings { model, text, file } => self.read_settings(model, text, &file),
+                Sighting::Gone { model, place, file } => {
+                    tracing::warn!(model.name = %model, "`{file}` is gone; what it was goes on from the store");
+                    self.fleet.files_gone(&model, |known| known == file);
+                    happenings.push(happening(model, Event::Gone(place)));
+                }
+                Sighting::ModelGone { model } => {
+                    tracing::warn!(model.name = %model, "the last file of `{model}` is gone: it is unloaded in a minute");
+                    self.fleet.files_gone(&model, |_| true);
+                    happenings.push(happening(model, Event::AllGone));
+                }
+                Sighting::Vanished { models } => {
+                    let names: Vec<&str> = models.iter().map(ModelName::as_str).collect();
+                    tracing::warn!(
+                        "several models vanished at once ({}): nothing changes",
+                        names.join(", ")
+                    );
+                }
+                Sighting::RootUnreadable { reason } => {
+                    tracing::warn!("the models' folder cannot be read, nothing changes: {reason}");
+                }
+                Sighting::Unreadable { model, file, reason, .. } => {
+                    tracing::warn!(model.name = %model, "`{file}` cannot be read: {reason}");
+                }
+                Sighting::Problem { model, reason } => {
+                    tracing::error!(model.name = %model, "`{model}` is not looked after: {reason}");
+                    self.fleet.problem(&model, Some(reason));
+                }
+                Sighting::ProblemGone { model } => self.fleet.problem(&model, None),
+                Sighting::Warning(sentence) => tracing::warn!("{sentence}"),
+            }
+        }
+        happenings
+            .extend(seen.into_iter().map(|(model, seen)| happening(model, Event::Seen(seen))));
+        happenings
+    }
+
+    /// Good settings apply at once; bad ones are refused, and the old ones stay.
+    fn read_settings(&mut self, model: ModelName, text: Option<String>, file: &str) {
+        let parsed =
+            text.map_or_else(|| Ok(ModelConfig::default()), |text| ModelConfig::parse(&text, file));
+        self.touched.insert(model.clone());
+        let settings = self.settings.entry(model.clone()).or_default();
+        match parsed {
+            Ok(config) => {
+                for sentence in &config.inactive {
+                    tracing::warn!(model.name = %model, "settings of `{model}`: {sentence}");
+                }
+                *settings = Settings::Good(Box::new(config));
+            }
+            Err(error) => {
+                tracing::error!(model.name = %model, "the settings of `{model}` are refused: {error}");
+                if matches!(settings, Settings::Default | Settings::Bad(_)) {
+                    *settings = Settings::Bad(error.to_string());
+                }
+            }
+        }
+    }
+}

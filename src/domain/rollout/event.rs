@@ -1,0 +1,43 @@
+//! What can happen to a model, and what comes of it.
+
+use super::arrival::{Place, Seen};
+use super::record::{RolloutId, Transition};
+use super::verbs::Command;
+use crate::domain::model::Digest;
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Contents are in the store, as files of this model have them.
+    Seen(Vec<Seen>),
+    /// A file is gone, and others of the model remain.
+    Gone(Place),
+    /// The model's last file is gone.
+    AllGone,
+    /// A version is loaded and warm.
+    Loaded(Digest),
+    /// A version could not be loaded.
+    LoadFailed(Digest, LoadFailure),
+    /// An operator wants something.
+    Command(Command),
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a version could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadFailure {
+    /// It is broken: the same content will fail again.
+    Broken(String),
+    /// It failed this time.
+    Passing(String),
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What is to be written down and told, in order.
+    pub transitions: Vec<Transition>,
+    /// Whether the rollout number that was offered is used.
+    pub used: Option<RolloutId>,
+}

@@ -1,0 +1,221 @@
+//! What is written down of a rollout.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Plan;
+use crate::domain::model::{Digest, VersionLabel};
+use crate::domain::time::{Countdown, WallTime};
+
+/// One content under the label that it was found by.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Revision {
+    /// What it is called.
+    pub label: VersionLabel,
+    /// What it is.
+    pub digest: Digest,
+}
+
+/// The number of a rollout, shown as `r-000042`. Grows over all models of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+pub struct RolloutId(pub u64);
+
+impl fmt::Display for RolloutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r-{:06}", self.0)
+    }
+}
+
+/// A text that is not `r-` and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the id of a rollout, such as `r-000042`")]
+pub struct InvalidRolloutId;
+
+impl FromStr for RolloutId {
+    type Err = InvalidRolloutId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.strip_prefix("r-").ok_or(InvalidRolloutId)?;
+        number.parse().map(Self).map_err(|_| InvalidRolloutId)
+    }
+}
+
+/// Where a rollout stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Phase {
+    /// The candidate is being loaded and warmed up; it has no traffic.
+    Loading,
+    /// The candidate has all traffic and is watched; the version before is warm.
+    Baking(Countdown),
+    /// It is over, and how.
+    Ended(Outcome),
+}
+
+/// How a rollout ended. Final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Outcome {
+    /// The candidate is the stable version.
+    Completed {
+        /// Whether there was evidence that it is as good; `false` when only time passed.
+        proven: bool,
+    },
+    /// An operator, or a file, took it back.
+    Aborted,
+    /// The evidence was against it.
+    RolledBack,
+    /// A newer version came.
+    Superseded,
+    /// It could not be loaded.
+    Refused,
+}
+
+impl Phase {
+    /// Every phase's name, for metrics that must say 0 as well.
+    pub const NAMES: [&'static str; 7] =
+        ["loading", "baking", "completed", "aborted", "rolled-back", "superseded", "refused"];
+
+    /// The name in the API, in metrics and in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Baking(_) => "baking",
+            Self::Ended(Outcome::Completed { .. }) => "completed",
+            Self::Ended(Outcome::Aborted) => "aborted",
+            Self::Ended(Outcome::RolledBack) => "rolled-back",
+            Self::Ended(Outcome::Superseded) => "superseded",
+            Self::Ended(Outcome::Refused) => "refused",
+        }
+    }
+
+    /// The candidate's share of the traffic, in per cent.
+    pub fn weight(&self) -> f64 {
+        match self {
+            Self::Baking(_) | Self::Ended(Outcome::Completed { .. }) => 100.0,
+            Self::Loading
+            | Self::Ended(
+                Outcome::Aborted | Outcome::RolledBack | Outcome::Superseded | Outcome::Refused,
+            ) => 0.0,
+        }
+    }
+
+    /// Whether anything is still to happen.
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::Loading | Self::Baking(_) => true,
+            Self::Ended(_) => false,
+        }
+    }
+}
+
+/// One release of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Rollout {
+    /// Its number.
+    pub id: RolloutId,
+    /// The rollout that this one goes back to or tries again.
+    pub parent: Option<RolloutId>,
+    /// Whether an operator asked to go back to a version that was stable before: then it needs no watching.
+    pub is_undo: bool,
+    /// What was stable when it began; none with the first version of a model.
+    pub stable: Option<Revision>,
+    /// What is being released.
+    pub candidate: Revision,
+    /// Its recipe.
+    pub plan: Plan,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Who began it.
+    pub actor: Actor,
+    /// Why it stands where it stands.
+    pub reason: String,
+    /// When it began.
+    pub started: WallTime,
+    /// Since when it stands where it stands.
+    pub since: WallTime,
+}
+
+/// Who made something happen.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Actor {
+    /// The server itself.
+    Server,
+    /// A change in the models' folder.
+    File,
+    /// An operator, by the name that was given.
+    Operator(String),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("server"),
+            Self::File => f.write_str("file"),
+            Self::Operator(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One change of a rollout, as it is kept and told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Transition {
+    /// When.
+    pub at: WallTime,
+    /// Who.
+    pub actor: Actor,
+    /// Why.
+    pub reason: String,
+    /// The phase that was left; none when the rollout began.
+    pub from: Option<String>,
+    /// The rollout as it is after the change.
+    pub rollout: Rollout,
+}
+
+/// What operators can do to a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// Begin one.
+    Start,
+    /// Skip what is left of it.
+    Promote,
+    /// Take it back.
+    Abort,
+    /// Go back to the version before.
+    Undo,
+    /// Try again what was taken back.
+    Retry,
+}
+
+impl Verb {
+    /// The word in the API and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
+            Self::Undo => "undo",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_shown_so_that_it_sorts() {
+        assert_eq!(RolloutId(42).to_string(), "r-000042");
+        assert_eq!("r-000042".parse(), Ok(RolloutId(42)));
+        assert_eq!("r-12345678".parse(), Ok(RolloutId(12_345_678)));
+        assert!("42".parse::<RolloutId>().is_err());
+    }
+}

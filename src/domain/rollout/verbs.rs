@@ -1,0 +1,184 @@
+//! What operators ask for.
+
+use super::record::{Actor, Outcome, Phase, Revision, Verb};
+use super::release::{Beginning, Change, Release};
+use crate::domain::model::VersionLabel;
+
+/// An operator's request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What is to be done.
+    pub verb: Verb,
+    /// The version that `start` begins with or `undo` goes back to, where it is not the usual one.
+    pub version: Option<VersionLabel>,
+    /// Who asks.
+    pub actor: Actor,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why a request was not followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefused {
+    /// It does not fit the state that the model is in.
+    #[error("`{verb}` does not fit: {state}; what fits: {}", words(.fitting))]
+    DoesNotFit {
+        /// What was asked for.
+        verb: Verb,
+        /// How things are.
+        state: String,
+        /// What could be asked for.
+        fitting: Vec<Verb>,
+    },
+    /// There is no such version.
+    #[error("version `{version}` is not known; known: {}", labels(.known))]
+    UnknownVersion {
+        /// What was asked for.
+        version: VersionLabel,
+        /// What there is.
+        known: Vec<VersionLabel>,
+    },
+}
+
+impl Release {
+    /// What operators can do now.
+    pub fn verbs(&self) -> Vec<Verb> {
+        let mut verbs = Vec::new();
+        match self.rollout().map(|rollout| &rollout.phase) {
+            Some(Phase::Loading) => verbs.push(Verb::Abort),
+            Some(Phase::Baking(_)) => verbs.extend([Verb::Promote, Verb::Abort, Verb::Undo]),
+            Some(Phase::Ended(outcome)) => {
+                if self.previous().is_some() {
+                    verbs.push(Verb::Undo);
+                }
+                match outcome {
+                    Outcome::Aborted | Outcome::RolledBack | Outcome::Refused => {
+                        verbs.push(Verb::Retry)
+                    }
+                    Outcome::Completed { .. } | Outcome::Superseded => {}
+                }
+            }
+            None => {}
+        }
+        let stable = self.stable().map(|stable| stable.digest);
+        if self.labels().values().any(|digest| Some(*digest) != stable) {
+            verbs.push(Verb::Start);
+        }
+        verbs
+    }
+
+    /// What a label stands for: also one whose file was replaced, while it is stable or previous.
+    fn revision(&self, label: &VersionLabel) -> Result<Revision, CommandRefused> {
+        let known = self
+            .labels()
+            .get(label)
+            .map(|digest| Revision { label: label.clone(), digest: *digest });
+        let kept = [self.previous(), self.stable()].into_iter().flatten();
+        known
+            .or_else(|| kept.into_iter().find(|revision| revision.label == *label).cloned())
+            .ok_or_else(|| {
+                let known = self.labels().keys().cloned().collect();
+                CommandRefused::UnknownVersion { version: label.clone(), known }
+            })
+    }
+}
+
+impl Change<'_, '_> {
+    pub(super) fn command(&mut self, command: Command) -> Result<(), CommandRefused> {
+        if !self.release.verbs().contains(&command.verb) {
+            return Err(self.does_not_fit(command.verb, self.state()));
+        }
+        let Command { verb, version, actor, reason } = command;
+        match verb {
+            Verb::Promote => self.complete(&actor, &reason),
+            Verb::Abort => self.take_back(&actor, &reason),
+            Verb::Undo if self.is_baking() && version.is_none() => self.take_back(&actor, &reason),
+            Verb::Undo => self.go_back(version, actor, reason)?,
+            Verb::Retry => self.retry(actor, reason),
+            Verb::Start => self.start(version, actor, reason)?,
+        }
+        Ok(())
+    }
+
+    fn go_back(
+        &mut self,
+        version: Option<VersionLabel>,
+        actor: Actor,
+        reason: String,
+    ) -> Result<(), CommandRefused> {
+        let candidate = match (version, self.release.previous()) {
+            (Some(label), Some(previous)) if previous.label == label => previous.clone(),
+            (Some(label), _) => self.release.revision(&label)?,
+            (None, Some(previous)) => previous.clone(),
+            (None, None) => return Err(self.does_not_fit(Verb::Undo, self.state())),
+        };
+        self.must_not_be_stable(Verb::Undo, &candidate)?;
+        let parent = self.release.rollout().map(|rollout| rollout.id);
+        self.begin(Beginning { candidate, parent, is_undo: true, actor, reason });
+        Ok(())
+    }
+
+    fn retry(&mut self, actor: Actor, reason: String) {
+        let Some(rollout) = self.release.rollout() else { return };
+        let (candidate, parent) = (rollout.candidate.clone(), Some(rollout.id));
+        self.pardon(&candidate);
+        self.begin(Beginning { candidate, parent, is_undo: false, actor, reason });
+    }
+
+    fn start(
+        &mut self,
+        version: Option<VersionLabel>,
+        actor: Actor,
+        reason: String,
+    ) -> Result<(), CommandRefused> {
+        let newest = self.release.labels().keys().next_back().cloned();
+        let Some(label) = version.or(newest) else {
+            return Err(self.does_not_fit(Verb::Start, self.state()));
+        };
+        let candidate = self.release.revision(&label)?;
+        self.must_not_be_stable(Verb::Start, &candidate)?;
+        self.pardon(&candidate);
+        self.begin(Beginning { candidate, parent: None, is_undo: false, actor, reason });
+        Ok(())
+    }
+
+    /// An operator who asks for a content by name means it, whatever was held against it.
+    fn pardon(&mut self, revision: &Revision) {
+        self.release.barred.remove(&revision.digest);
+        self.release.broken.remove(&revision.digest);
+    }
+
+    fn must_not_be_stable(&self, verb: Verb, revision: &Revision) -> Result<(), CommandRefused> {
+        match self.release.stable() {
+            Some(stable) if stable.digest == revision.digest => {
+                Err(self.does_not_fit(verb, format!("version {} is stable", revision.label)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn state(&self) -> String {
+        match self.release.rollout() {
+            Some(rollout) => {
+                let (id, phase) = (rollout.id, rollout.phase.name());
+                format!("rollout {id} of version {} is {phase}", rollout.candidate.label)
+            }
+            None => "there was no rollout yet".to_owned(),
+        }
+    }
+
+    fn does_not_fit(&self, verb: Verb, state: String) -> CommandRefused {
+        CommandRefused::DoesNotFit { verb, state, fitting: self.release.verbs() }
+    }
+}
+
+fn words(verbs: &[Verb]) -> String {
+    if verbs.is_empty() {
+        return "nothing".to_owned();
+    }
+    verbs.iter().map(|verb| format!("`{verb}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn labels(labels: &[VersionLabel]) -> String {
+    labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

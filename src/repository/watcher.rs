@@ -1,0 +1,242 @@
+//! Tells that something happened in the models' folder, so that it is looked at now and not at the next time.
+//!
+//! Events are a courtesy: they get lost, they do not come from network file systems, and the system limits how
+//! many folders may be watched. What is missed here, the periodic look finds.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+/// Watches the models' folder and everything below it until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    root: PathBuf,
+    events: SyncSender<Happened>,
+    /// None: the system would not watch the folder.
+    armed: Option<RecommendedWatcher>,
+    /// Device and inode of the root that is watched; none while there is none.
+    watched: Option<(u64, u64)>,
+    /// Some events were lost, and with them perhaps folders that should be watched.
+    has_gaps: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Happened;
+
+/// The least time between two calls. One copy makes thousands of events, and a look at a thousand models takes
+/// some 40 ms of a core when something changed.
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Watcher {
+    /// Starts to watch. `on_event` is called from a thread of its own when something happened, for any number
+    /// of events together, and at most four times a second; after the last event there is always a call.
+    ///
+    /// # Errors
+    /// What the system says when it has no room for a thread.
+    pub(super) fn start(root: &Path, on_event: impl FnMut() + Send + 'static) -> io::Result<Self> {
+        let (events, happened) = sync_channel(1);
+        thread::Builder::new()
+            .name("watcher".to_owned())
+            .spawn(move || pass_on(&happened, on_event))?;
+        let root = root.to_path_buf();
+        let has_gaps = Arc::new(AtomicBool::new(false));
+        Ok(Self { root, events, armed: None, watched: None, has_gaps })
+    }
+
+    /// Watches the root that is there now, if it is not the one that is watched already. Call it at each
+    /// periodic look: the root may have been replaced or mounted anew, and nothing tells about that.
+    ///
+    /// # Errors
+    /// A sentence, once for each root that cannot be watched.
+    pub(super) fn rearm(&mut self) -> Result<(), String> {
+        let root = fs::metadata(&self.root).ok().map(|root| (root.dev(), root.ino()));
+        let has_gaps = self.has_gaps.swap(false, Ordering::Relaxed);
+        if root == self.watched && !(has_gaps && self.armed.is_some()) {
+            return Ok(());
+        }
+        self.armed = None;
+        self.watched = root;
+        if root.is_none() {
+            return Ok(()); // who looks at it says so
+        }
+        self.armed = Some(self.watch().map_err(|error| self.sentence(&error))?);
+        // Between the last look and now, nobody watched.
+        notice(&self.events);
+        Ok(())
+    }
+
+    /// True while every change on a local disk leads to a call.
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.is_some() && !self.has_gaps.load(Ordering::Relaxed)
+    }
+
+    fn watch(&self) -> notify::Result<RecommendedWatcher> {
+        let root = self.root.canonicalize()?;
+        let (events, has_gaps) = (self.events.clone(), Arc::clone(&self.has_gaps));
+        let watched = root.clone();
+        let on_event = move |event: notify::Result<Event>| {
+            has_gaps.fetch_or(is_gap(&event, &watched), Ordering::Relaxed);
+            if is_change(&event) {
+                notice(&events);
+            }
+        };
+        // Links are not followed: what they lead to inside the root is watched anyway.
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(on_event, config)?;
+        watcher.watch(&root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    }
+
+    fn sentence(&self, error: &notify::Error) -> String {
+        let root = self.root.display();
+        match &error.kind {
+            notify::ErrorKind::MaxFilesWatch => format!(
+                "the models' folder `{root}` has more folders than the system lets us watch; changes are found by the periodic look (fs.inotify.max_user_watches raises the limit)"
+            ),
+            _ => format!(
+                "the models' folder `{root}` cannot be watched, changes are found by the periodic look: {error}"
+            ),
+        }
+    }
+}
+
+fn notice(events: &SyncSender<Happened>) {
+    // Full means that a call is about to come anyway.
+    let _ = events.try_send(Happened);
+}
+
+fn pass_on(happened: &Receiver<Happened>, mut on_event: impl FnMut()) {
+    while let Ok(Happened) = happened.recv() {
+        on_event();
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Reading is no change: our own looks would wake us for ever.
+fn is_change(event: &notify::Result<Event>) -> bool {
+    match event.as_ref().map(|event| event.kind) {
+        Ok(EventKind::Access(access)) => access == AccessKind::Close(AccessMode::Write),
+        Ok(
+            EventKind::Any
+            | EventKind::Create(_)
+            | EventKind::Modify(_)
+            | EventKind::Remove(_)
+            | EventKind::Other,
+        )
+        | Err(_) => true,
+    }
+}
+
+/// True when there was more than we were told, or the root itself went away: a new one may get its inode.
+fn is_gap(event: &notify::Result<Event>, root: &Path) -> bool {
+    let Ok(event) = event else { return true };
+    let is_end =
+        matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+    event.need_rescan() || (is_end && event.paths.iter().any(|path| path == root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    /// Long enough for a busy machine; nobody waits so long when all is well.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Watched {
+        _parent: tempfile::TempDir,
+        root: PathBuf,
+        watcher: Watcher,
+        calls: Receiver<()>,
+    }
+
+    fn watched() -> Watched {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("models");
+        fs::create_dir_all(root.join("m/..data")).unwrap();
+        let (called, calls) = channel();
+        let watcher = Watcher::start(&root, move || {
+            let _ = called.send(());
+        })
+        .unwrap();
+        Watched { _parent: parent, root, watcher, calls }
+    }
+
+    impl Watched {
+        fn rearm(&mut self) {
+            self.watcher.rearm().unwrap();
+            self.expect_call("being armed");
+        }
+
+        fn expect_call(&self, after: &str) {
+            assert!(self.calls.recv_timeout(PATIENCE).is_ok(), "no call after {after}");
+        }
+
+        /// No more calls are on their way.
+        fn settle(&self) {
+            while self.calls.recv_timeout(PAUSE * 3).is_ok() {}
+        }
+    }
+
+    #[test]
+    fn what_happens_in_the_folder_is_told() {
+        let mut watched = watched();
+        assert!(!watched.watcher.is_armed());
+        watched.rearm();
+        assert!(watched.watcher.is_armed());
+
+        fs::write(watched.root.join("m/..data/1.onnx"), b"model").unwrap();
+        watched.expect_call("a new file in a hidden folder");
+        watched.settle();
+        fs::rename(watched.root.join("m"), watched.root.join("n")).unwrap();
+        watched.expect_call("a folder's new name");
+    }
+
+    #[test]
+    fn looking_at_the_folder_is_nothing_that_happens() {
+        let mut watched = watched();
+        fs::write(watched.root.join("1.onnx"), b"model").unwrap();
+        watched.rearm();
+        watched.settle();
+        assert_eq!(fs::read_dir(&watched.root).unwrap().count(), 2);
+        assert_eq!(fs::read(watched.root.join("1.onnx")).unwrap(), b"model");
+        assert!(watched.calls.recv_timeout(PAUSE * 3).is_err());
+    }
+
+    #[test]
+    fn a_root_that_is_put_there_anew_is_watched_again() {
+        let mut watched = watched();
+        watched.rearm();
+        fs::remove_dir_all(&watched.root).unwrap();
+        watched.expect_call("the root is gone");
+        watched.watcher.rearm().unwrap();
+        assert!(!watched.watcher.is_armed());
+
+        fs::create_dir(&watched.root).unwrap();
+        watched.settle();
+        watched.rearm();
+        watched.settle();
+        fs::write(watched.root.join("1.onnx"), b"model").unwrap();
+        watched.expect_call("a file in the new root");
+    }
+
+    #[test]
+    fn many_events_are_one_call() {
+        let mut watched = watched();
+        watched.rearm();
+        watched.settle();
+        for number in 0..2000 {
+            fs::write(watched.root.join(format!("{number}.onnx")), b"model").unwrap();
+        }
+        watched.expect_call("two thousand files");
+        let more = std::iter::from_fn(|| watched.calls.recv_timeout(PAUSE * 3).ok()).count();
+        assert!(more < 100, "{more} calls more");
+    }
+}

@@ -1,0 +1,86 @@
+//! What kind of file system a folder is on.
+
+use std::io;
+use std::path::Path;
+
+/// Whether one machine alone writes what lies in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// A disk or memory of this machine, as far as the system tells.
+    Local,
+    /// It goes through a program or a host that may well keep it elsewhere.
+    Unsure(&'static str),
+    /// Others may write it too, and locks and shared memory do not reach them.
+    Network(&'static str),
+}
+
+/// Asks the system about the folder.
+///
+/// # Errors
+/// What the system says when the folder is not there.
+#[cfg(target_os = "linux")]
+pub fn sharing(folder: &Path) -> io::Result<Sharing> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: all zeros is a valid `statfs`; the call reads a string that ends with a zero byte, and writes
+    // nothing but the one struct.
+    let (outcome, answer) = unsafe {
+        let mut answer: libc::statfs = std::mem::zeroed();
+        (libc::statfs(folder.as_ptr(), &raw mut answer), answer)
+    };
+    match outcome {
+        // The numbers have 32 bits, in a field that is wider or signed on some machines.
+        0 => Ok(sharing_of(answer.f_type as u32)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Elsewhere nobody is asked: a laptop's disk is its own.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn sharing(_folder: &Path) -> io::Result<Sharing> {
+    Ok(Sharing::Local)
+}
+
+/// By the numbers in Linux's `magic.h`; those of Lustre and GPFS are their own.
+#[cfg(target_os = "linux")]
+fn sharing_of(magic: u32) -> Sharing {
+    match magic {
+        0x0000_6969 => Sharing::Network("NFS"),
+        0x0000_517b | 0xfe53_4d42 | 0xff53_4d42 => Sharing::Network("SMB"),
+        0x00c3_6400 => Sharing::Network("Ceph"),
+        0x5346_414f | 0x6b41_4653 => Sharing::Network("AFS"),
+        0x7375_7245 => Sharing::Network("Coda"),
+        0x0000_564c => Sharing::Network("NCP"),
+        0x0bd0_0bd0 => Sharing::Network("Lustre"),
+        0x4750_4653 => Sharing::Network("GPFS"),
+        0x6573_5546 => Sharing::Unsure("FUSE"),
+        0x0102_1997 => Sharing::Unsure("9P"),
+        _ => Sharing::Local,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_folder_is_local_and_a_missing_one_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(sharing(folder.path()).unwrap(), Sharing::Local);
+        let error = sharing(&folder.path().join("missing")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn network_file_systems_are_known_by_their_numbers() {
+        assert_eq!(sharing_of(libc::NFS_SUPER_MAGIC as u32), Sharing::Network("NFS"));
+        assert_eq!(sharing_of(libc::SMB_SUPER_MAGIC as u32), Sharing::Network("SMB"));
+        assert_eq!(sharing_of(libc::FUSE_SUPER_MAGIC as u32), Sharing::Unsure("FUSE"));
+        assert_eq!(sharing_of(libc::EXT4_SUPER_MAGIC as u32), Sharing::Local);
+        assert_eq!(sharing_of(libc::OVERLAYFS_SUPER_MAGIC as u32), Sharing::Local);
+    }
+}
