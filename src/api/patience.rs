@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,14 +24,17 @@ pub(super) struct Patient {
     stream: TcpStream,
     header_timeout: Duration,
     answering: Answering,
+    /// How many requests had been begun when `waiting` was decided on.
+    begun: u64,
     waiting: Waiting,
     /// When the wait is given up. Set off later than asked for, it is put off again.
     timer: Pin<Box<Sleep>>,
 }
 
-/// Told while a request is being answered: then it is the server who is waited for.
+/// Told while a request is being answered: then it is the server who is waited for. Counts up at each beginning and
+/// each end, so that it is odd meanwhile.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answering(Arc<AtomicBool>);
+pub(super) struct Answering(Arc<AtomicU64>);
 
 /// What the connection waits for, and until when.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +49,14 @@ enum Waiting {
 
 impl Answering {
     pub(super) fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn end(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn is_under_way(&self) -> bool {
+    fn count(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -64,15 +67,14 @@ impl Patient {
         // A new connection has a request to make, so its first byte is waited for as for headers.
         let waiting = Waiting::ForHeaders(deadline);
         let timer = Box::pin(sleep_until(deadline));
-        Self { stream, header_timeout, answering, waiting, timer }
+        Self { stream, header_timeout, answering, begun: 0, waiting, timer }
     }
 
     /// Nothing has arrived. Gives up when that has been so for too long.
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waiting = match self.waiting {
-            _ if self.answering.is_under_way() => Waiting::No,
-            Waiting::No => Waiting::ForRequest(Instant::now() + REST),
-            waiting @ (Waiting::ForRequest(_) | Waiting::ForHeaders(_)) => waiting,
+        self.waiting = match self.catch_up() {
+            Some(waiting) => waiting,
+            None => Waiting::ForRequest(Instant::now() + REST),
         };
         let (Waiting::ForRequest(deadline) | Waiting::ForHeaders(deadline)) = self.waiting else {
             return Poll::Pending;
@@ -90,13 +92,25 @@ impl Patient {
 
     /// Something has arrived.
     fn note_arrival(&mut self) {
-        self.waiting = match self.waiting {
-            _ if self.answering.is_under_way() => Waiting::No,
-            Waiting::No | Waiting::ForRequest(_) => {
+        self.waiting = match self.catch_up() {
+            Some(waiting @ (Waiting::No | Waiting::ForHeaders(_))) => waiting,
+            Some(Waiting::ForRequest(_)) | None => {
                 Waiting::ForHeaders(Instant::now() + self.header_timeout)
             }
-            Waiting::ForHeaders(deadline) => Waiting::ForHeaders(deadline),
         };
+    }
+
+    /// What is waited for by what is known now; none when a request has been answered since and nothing is decided
+    /// on yet. An answer may take no time at all, so that nothing is read while it is made.
+    fn catch_up(&mut self) -> Option<Waiting> {
+        let count = self.answering.count();
+        if count % 2 == 1 {
+            return Some(Waiting::No);
+        }
+        if count != std::mem::replace(&mut self.begun, count) {
+            return None;
+        }
+        Some(self.waiting).filter(|waiting| !matches!(waiting, Waiting::No))
     }
 }
 
@@ -184,6 +198,20 @@ mod tests {
         let waited = how_long(&mut connection).await;
         assert!((HEADERS..HEADERS + Duration::from_secs(2)).contains(&waited), "{waited:?}");
         slowly.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_in_use_is_kept_however_fast_the_answers_are() {
+        let answering = Answering::default();
+        let (mut connection, mut client) = connection(&answering).await;
+        let mut byte = [0];
+        for _ in 0..100 {
+            client.write_all(b"G").await.unwrap();
+            connection.read_exact(&mut byte).await.unwrap();
+            answering.begin();
+            answering.end();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
