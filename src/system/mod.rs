@@ -6,3 +6,4 @@
 pub mod cores;
 pub mod filesystem;
 pub mod process;
+pub mod thread;

@@ -10,6 +10,7 @@ use super::job::{Answer, Job};
 use crate::onnx::{RunError, StopFlag};
 use crate::serving::error::InferError;
 use crate::serving::servable::Servable;
+use crate::system::thread;
 
 /// A fixed number of threads.
 #[derive(Debug)]
@@ -69,13 +70,34 @@ struct Line {
 #[derive(Debug, Default)]
 struct LineState {
     turns: VecDeque<Arc<Servable>>,
+    /// Threads that wait for a turn.
+    idle: usize,
     closed: bool,
 }
 
 impl Line {
     fn add(&self, servable: Arc<Servable>) {
-        self.lock().turns.push_back(servable);
-        self.changed.notify_one();
+        let mut state = self.lock();
+        state.turns.push_back(servable);
+        // Waking is a system call, also when nobody waits.
+        let is_awaited = state.idle > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Puts a version at the end of the line and takes the first one, which may be the same. Nobody is woken:
+    /// there is one turn for the thread that asks, as before.
+    fn swap(&self, servable: Arc<Servable>) -> Arc<Servable> {
+        let mut state = self.lock();
+        match state.turns.pop_front() {
+            None => servable,
+            Some(first) => {
+                state.turns.push_back(servable);
+                first
+            }
+        }
     }
 
     /// Waits for a turn. `None` when the line is closed and empty.
@@ -88,7 +110,9 @@ impl Line {
             if state.closed {
                 return None;
             }
+            state.idle += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 
@@ -103,14 +127,14 @@ impl Line {
 }
 
 fn work(line: &Line) {
+    thread::let_work_gather();
     let mut stop = None;
-    while let Some(servable) = line.next() {
+    let mut turn = line.next();
+    while let Some(servable) = turn {
         if let Some(job) = servable.queue().take() {
             run(&servable, job, &mut stop);
         }
-        if servable.queue().end_turn() {
-            line.add(servable);
-        }
+        turn = if servable.queue().end_turn() { Some(line.swap(servable)) } else { line.next() };
     }
 }
 
