@@ -9,8 +9,10 @@
 //! (request)                    ▲
 //!                     Snapshot │ one ArcSwap: routes and the loaded versions that they name
 //!                              │
-//! RELEASE  models/ → repository: look → load → warm up → ready
-//! (version)
+//! RELEASE  models/ → repository: look → store → load → warm up → ready
+//! (version)                    │
+//!          routes ◀── delivery::controller ── asks ──▶ domain::rollout (decides)
+//!                              └── writes ──▶ delivery::journal
 //! ```
 //!
 //! A request reads one immutable [`serving::Snapshot`], so it sees a model either before a change or after it,
@@ -23,11 +25,12 @@
 //! - [`serving`] answers: which version, when, on which thread.
 //! - [`onnx`] is the only part that knows ONNX Runtime.
 //! - [`repository`] makes versions available: from files to warm, loaded models.
+//! - [`delivery`] gives them traffic: asks the domain, writes down what it decides, and shows it.
 //! - [`telemetry`] tells: log and metrics.
 //! - [`system`] does what only the operating system can do.
 //! - [`domain`] decides, and can do nothing: the words of the trade as types, and rules that need only data.
 //!
-//! Dependencies point inward: `cli → app → {api, repository} → serving → onnx → domain`. `telemetry` and
+//! Dependencies point inward: `cli → app → api → delivery → repository → serving → onnx → domain`. `telemetry` and
 //! `system` may be called by all and know only `domain`; `domain` knows nobody. `unsafe` lives in `onnx` and
 //! `system` alone. A test (`tests/integration/architecture.rs`) keeps it so.
 

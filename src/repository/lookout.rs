@@ -49,9 +49,14 @@ pub struct Looked {
     pub is_first_complete: bool,
 }
 
-/// A nudge to look now.
+/// What the loop is told.
 #[derive(Debug)]
-struct Wake;
+enum Wake {
+    /// To look now.
+    Look,
+    /// To end.
+    End,
+}
 
 /// How long a start waits for files that are still being written. After that they are found as later ones are.
 const FIRST_LOOK_AT_MOST: Duration = Duration::from_secs(10);
@@ -78,13 +83,14 @@ impl Repository {
     /// Has the loop look at the folder: at once, or after what it is doing.
     pub fn wake(&self) {
         // Nobody listens any more only when the process is about to end.
-        let _ = self.wakes.send(Wake);
+        let _ = self.wakes.send(Wake::Look);
     }
 }
 
 impl Drop for Repository {
     fn drop(&mut self) {
-        self.wake();
+        // The watcher holds a sender of its own, so the loop would not see that this one is gone.
+        let _ = self.wakes.send(Wake::End);
     }
 }
 
@@ -121,13 +127,16 @@ impl Lookout {
             }
             let is_watched = watcher.as_ref().is_some_and(|watcher| watcher.is_armed());
             care = match woken.recv_timeout(self.wait()) {
-                Ok(Wake) => Care::Everything,
+                Ok(Wake::Look) => Care::Everything,
+                Ok(Wake::End) => return,
                 Err(RecvTimeoutError::Timeout) if is_watched => Care::Share,
                 Err(RecvTimeoutError::Timeout) => Care::Everything,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             // However often it was woken meanwhile, one look sees it all.
-            while woken.try_recv().is_ok() {}
+            if woken.try_iter().any(|wake| matches!(wake, Wake::End)) {
+                return;
+            }
         }
     }
 
@@ -139,7 +148,7 @@ impl Lookout {
 
 /// Events are a courtesy: without them the looks go on.
 fn watch(models: &std::path::Path, nudge: Sender<Wake>) -> Option<Watcher> {
-    let on_event = move || drop(nudge.send(Wake));
+    let on_event = move || drop(nudge.send(Wake::Look));
     Watcher::start(models, on_event)
         .map_err(|error| tracing::warn!("the models' folder cannot be watched: {error}"))
         .ok()

@@ -30,7 +30,9 @@ fn threads(pid: u32) -> usize {
 #[test]
 fn many_models_that_come_at_once_all_answer_and_then_rest() {
     let count = if is_long() { 1000 } else { 300 };
-    let server = TestServer::with_models(Models::made()).start();
+    // As often as it looks where nobody says otherwise.
+    let plan = TestServer::with_models(Models::made());
+    let server = plan.environment("GREENROOM_REPOSITORY__POLL", "2s").start();
     let began = Instant::now();
     for k in 0..count {
         // Each in one of the layouts.

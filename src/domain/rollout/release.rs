@@ -251,9 +251,9 @@ impl Change<'_, '_> {
         let is_candidate = |rollout: &Rollout| Some(rollout.candidate.digest) == digest;
         if self.release.live().is_some_and(is_candidate) {
             // Put there again it is a change, and a release.
-            match place {
-                Place::Flat => self.release.flat = None,
-                Place::Labelled(label) => drop(self.release.labels.remove(label)),
+            self.release.labels.retain(|_, known| Some(*known) != digest);
+            if *place == Place::Flat {
+                self.release.flat = None;
             }
             self.take_back(&Actor::File, "its file was deleted");
             self.release.newest_released =

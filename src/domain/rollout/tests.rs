@@ -305,6 +305,13 @@ fn deleting_the_candidates_file_takes_it_back_and_deleting_stables_does_nothing(
 }
 
 #[test]
+fn a_single_file_that_is_deleted_in_its_bake_and_put_there_again_is_released_again() {
+    let story = Story::new().file("flat", 1).loads(1).file("flat", 2).loads(2).gone("flat");
+    assert_eq!(story.stands(), "1#1 (aborted)");
+    assert_eq!(story.file("flat", 2).loads(2).stands(), "2#2 < 1#1 (baking)");
+}
+
+#[test]
 fn a_model_without_files_leaves_after_a_minute_and_can_come_back() {
     let mut story = two_versions();
     story.tell(Event::AllGone).unwrap();
