@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::wording::printable;
+
 /// The largest part of a client's own words that an error repeats, in characters.
 const SHOWN: usize = 60;
 
@@ -101,12 +103,7 @@ impl fmt::Display for Trail<'_> {
 
 /// A client's words, short enough and printable, for an error message.
 pub(super) fn shortened(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    printable(text, SHOWN)
 }
 
 /// `; did you mean …?` where one of the known names is near.
