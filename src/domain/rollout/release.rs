@@ -395,15 +395,20 @@ impl Change<'_, '_> {
         let candidate = rollout.candidate.clone();
         release.barred.remove(&candidate.digest);
         release.newest_released = release.newest_released.take().max(Some(candidate.label.clone()));
-        let before = release.stable.replace(candidate);
-        let is_first = before.is_none();
+        let is_first = release.stable.is_none();
+        // Where stable was lost meanwhile, the version that stands in for it may be this one.
+        let before = release.stable.replace(candidate.clone());
+        let before = before.filter(|before| before.digest != candidate.digest);
         if let (true, Actor::Operator(_), Some(before)) = (is_undo, &actor, &before) {
             release.barred.insert(before.digest, "an operator went back from it".to_owned());
         }
         release.previous = before;
         release.keep = None;
+        let has_nothing_to_beat = self.release.previous.is_none();
         if is_first {
             self.complete(&Actor::Server, "it is the first version");
+        } else if has_nothing_to_beat {
+            self.complete(&Actor::Server, "no other version is left");
         } else if is_undo {
             self.complete(&actor, "it was stable before");
         } else if plan.bake.is_zero() {

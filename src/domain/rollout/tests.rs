@@ -360,6 +360,14 @@ fn a_stable_version_that_no_longer_loads_gives_way_to_the_one_before() {
     assert_eq!(story.file("2", 2).loads(2).stands(), "2#2 (completed)");
 }
 
+#[test]
+fn a_lost_stable_version_may_be_replaced_by_the_one_that_is_on_its_way() {
+    let story = Story::new().file("1", 2).loads(2).file("1", 3).loads(3).file("flat", 1);
+    let story = story.file("flat", 2).fails(3);
+    assert_eq!(story.stands(), "1#2 (loading)", "the version before answers, and is asked for too");
+    assert_eq!(story.loads(2).stands(), "1#2 (completed)", "there is nothing to go back to");
+}
+
 fn any_event() -> impl Strategy2<Value = Event> {
     let label = prop_oneof![Just("flat"), Just("1"), Just("2"), Just("3"), Just("10")];
     let content = 1..6u8;
