@@ -565,6 +565,33 @@ nan (float[N] X) => (float[N] Y, float[N] Z)
 }
 """
 
+# Three models whose rows must not be run beside those of other requests. Nothing in their shapes
+# says so: each row's answer is a share of all rows' answers, ...
+SOFTMAX_OVER_ROWS = """
+softmax_over_rows (float[N, 2] X) => (float[N, 2] Y)
+{
+  Y = Softmax <axis = 0> (X)
+}
+"""
+
+# ... or the sum of the rows before it: the first dimension is time, ...
+SEQUENCE = """
+sequence (float[time, 2] X) => (float[time, 2] Y)
+<int64 axis = {0}>
+{
+  Y = CumSum (X, axis)
+}
+"""
+
+# ... or rounded on a scale that spans all rows.
+QUANTIZED = """
+quantized (float[N, 2] X) => (float[N, 2] Y)
+{
+  q, scale, zero = DynamicQuantizeLinear (X)
+  Y = DequantizeLinear (q, scale, zero)
+}
+"""
+
 
 def write_test_models(root: Path) -> None:
     folder = root / TEST_MODELS
@@ -575,6 +602,9 @@ def write_test_models(root: Path) -> None:
         "fails": parse(FAILS),
         "scalar": parse(SCALAR),
         "nan": parse(NAN),
+        "softmax_over_rows": parse(SOFTMAX_OVER_ROWS),
+        "sequence": parse(SEQUENCE),
+        "quantized": parse(QUANTIZED),
     }
     for name, graph in graphs.items():
         onnx.checker.check_model(graph, full_check=True)
@@ -604,6 +634,7 @@ def verify_test_models(root: Path) -> None:
     verify_adder(folder)
     verify_slow(folder)
     verify_types(folder)
+    verify_neighbours(folder)
     verify_fails(folder)
     verify_scalar(folder)
     verify_nan(folder)
@@ -659,6 +690,14 @@ def verify_types(folder: Path) -> None:
     outputs = run(folder, "types", **inputs)
     same = [np.array_equal(*pair) for pair in zip(inputs.values(), outputs, strict=True)]
     demand(all(same), "types: every input comes back")
+
+
+def verify_neighbours(folder: Path) -> None:
+    for name in ["softmax_over_rows", "sequence", "quantized"]:
+        (together,) = run(folder, name, X=TWO_ROWS)
+        alone = np.concatenate([run(folder, name, X=row[np.newaxis])[0] for row in TWO_ROWS])
+        demand(together.shape == alone.shape, f"{name}: a row for each row")
+        demand(np.abs(together - alone).max() > 1e-3, f"{name}: depends on the rows beside it")
 
 
 def run(folder: Path, name: str, **inputs: np.ndarray) -> list[np.ndarray]:

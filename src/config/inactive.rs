@@ -34,8 +34,6 @@ const MODEL: &[&str] = &[
     "rollout.signature",
     "rollout.steps",
     "rollout.strategy",
-    "scheduler.batching",
-    "scheduler.max_batch_size",
     "scheduler.max_queue_delay",
 ];
 
@@ -45,7 +43,6 @@ const AS_IT_IS: &[(&str, &str)] = &[
     ("grpc.listen", "off"),
     ("repository.trial", "false"),
     ("rollout.strategy", "blue-green"),
-    ("scheduler.batching", "off"),
 ];
 
 /// Whether this version opens the gRPC listener.

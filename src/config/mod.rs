@@ -30,7 +30,7 @@ pub use error::{ConfigError, Problem};
 pub use gates::{ErrorGate, GatesConfig, LatencyGate, OutputGate};
 pub use layers::{Overrides, environment};
 pub use model::{
-    Batching, ModelConfig, ModelSchedulerConfig, OutputConfig, OutputKind, Provider, SessionConfig,
+    ModelConfig, ModelSchedulerConfig, OutputConfig, OutputKind, Provider, SessionConfig,
     VersionsKept,
 };
 pub use rollout::{

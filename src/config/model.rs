@@ -15,6 +15,7 @@ use super::value::{
     Parsed, Wrong, alternatives, duration, list_of, names, number, one_of, positive_duration, some,
     whole,
 };
+use crate::domain::batching::Batching;
 use crate::domain::model::VersionLabel;
 
 /// All settings of one model, complete and consistent; its default is a model without settings.
@@ -67,17 +68,6 @@ pub struct ModelSchedulerConfig {
     pub max_queue: usize,
     /// From arrival to answer (10 s).
     pub deadline: Duration,
-}
-
-/// Whether requests run together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batching {
-    /// Where the probe shows that rows are independent.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
 }
 
 /// `[session]`: how ONNX Runtime runs the model.
@@ -372,11 +362,11 @@ mod tests {
 
     #[test]
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
-        let text = "labels = ['a']\n[scheduler]\ndeadline = '1s'\nmax_batch_size = 8\n\
+        let text = "labels = ['a']\n[scheduler]\ndeadline = '1s'\nmax_queue_delay = '1ms'\n\
                     [rollout]\nsteps = [5, 10]\nfallback = true";
         insta::assert_snapshot!(parse(text).unwrap().inactive.join("\n"), @r#"
         this version does not act on `rollout.fallback` (iris.toml:7), `rollout.steps` (iris.toml:6) yet
-        this version does not act on `scheduler.max_batch_size` (iris.toml:4) yet
+        this version does not act on `scheduler.max_queue_delay` (iris.toml:4) yet
         "#);
         assert!(parse("scheduler.batching = 'off'").unwrap().inactive.is_empty());
     }

@@ -5,6 +5,7 @@
 //! fits a signature, which version a route picks. Time and chance come in as arguments, so that every
 //! rule can be tested on a clock that the test turns.
 
+pub mod batching;
 pub mod lifecycle;
 pub mod model;
 pub mod rollout;

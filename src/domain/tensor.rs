@@ -5,6 +5,7 @@
 //! from that table, so that a further type is one line there.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Makes [`DType`], [`Elements`], [`ElementsView`] and [`Element`] from one table of element types.
 macro_rules! element_types {
@@ -49,16 +50,34 @@ macro_rules! element_types {
             pub fn view(&self) -> ElementsView<'_> {
                 match self { $(Self::$variant(elements) => ElementsView::$variant(elements),)* }
             }
+
+            /// Adds elements of the same type at the end. False, and nothing is added, when the type is another.
+            pub fn extend(&mut self, more: ElementsView<'_>) -> bool {
+                match (self, more) {
+                    $((Self::$variant(elements), ElementsView::$variant(more)) => {
+                        elements.extend_from_slice(more);
+                        true
+                    })*
+                    _ => false,
+                }
+            }
         }
 
         /// The elements of a tensor, borrowed from wherever they lie.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum ElementsView<'a> { $($(#[$doc])* $variant(&'a [$element]),)* }
 
-        impl ElementsView<'_> {
+        impl<'a> ElementsView<'a> {
             /// The type of the elements.
             pub fn dtype(&self) -> DType {
                 match self { $(Self::$variant(_) => DType::$variant,)* }
+            }
+
+            /// The elements of a range; none when it reaches beyond the end.
+            pub fn slice(&self, range: Range<usize>) -> Option<ElementsView<'a>> {
+                match self {
+                    $(Self::$variant(elements) => elements.get(range).map(ElementsView::$variant),)*
+                }
             }
 
             /// How many elements there are.
@@ -170,6 +189,24 @@ impl Tensor {
     pub fn view(&self) -> TensorView<'_> {
         TensorView { shape: &self.shape, elements: self.elements.view() }
     }
+
+    /// The rows of several tensors, one after another, in a tensor of their own; none when there are no tensors or
+    /// they differ in more than the number of rows.
+    pub fn stack<'t>(tensors: impl IntoIterator<Item = &'t Self> + Clone) -> Option<Self> {
+        let first = tensors.clone().into_iter().next()?;
+        let (_, inner) = first.shape.split_first()?;
+        let count = tensors.clone().into_iter().map(|tensor| tensor.elements.len()).sum();
+        let (mut rows, mut elements) = (0usize, first.dtype().buffer(count));
+        for tensor in tensors {
+            let (more, others) = tensor.shape.split_first()?;
+            if others != inner || !elements.extend(tensor.elements.view()) {
+                return None;
+            }
+            rows = rows.checked_add(*more)?;
+        }
+        let shape = std::iter::once(rows).chain(inner.iter().copied()).collect();
+        Self::new(shape, elements).ok()
+    }
 }
 
 /// A borrowed tensor: an output in the library's memory, or a [`Tensor`] of ours.
@@ -193,13 +230,50 @@ pub struct ClassScores {
     pub rows: usize,
 }
 
+impl ClassScores {
+    /// The scores, borrowed.
+    pub fn view(&self) -> ClassScoresView<'_> {
+        ClassScoresView { classes: &self.classes, scores: &self.scores, rows: self.rows }
+    }
+}
+
+/// Borrowed [`ClassScores`], or some of their rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScoresView<'a> {
+    /// The class names, in the order of the columns.
+    pub classes: &'a [String],
+    /// Row-major, `rows × classes`.
+    pub scores: &'a [f32],
+    /// How many rows there are.
+    pub rows: usize,
+}
+
+impl<'a> ClassScoresView<'a> {
+    /// The scores of a range of rows; none when it reaches beyond the end.
+    pub fn slice(&self, rows: Range<usize>) -> Option<ClassScoresView<'a>> {
+        let columns = self.classes.len();
+        let scores = self.scores.get(rows.start * columns..rows.end * columns)?;
+        (rows.end <= self.rows).then_some(Self { classes: self.classes, scores, rows: rows.len() })
+    }
+}
+
 /// One output of a model, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueView<'a> {
     /// A tensor.
     Tensor(TensorView<'a>),
     /// Scores by class name, a map per row.
-    ClassScores(&'a ClassScores),
+    ClassScores(ClassScoresView<'a>),
+}
+
+impl ValueView<'_> {
+    /// How many rows there are: the first dimension. A scalar has none.
+    pub fn rows(&self) -> Option<usize> {
+        match self {
+            Self::Tensor(tensor) => tensor.shape.first().copied(),
+            Self::ClassScores(scores) => Some(scores.rows),
+        }
+    }
 }
 
 /// The product of the dimensions, or `None` where it overflows.
@@ -222,6 +296,28 @@ mod tests {
         assert!(Tensor::new(vec![0, 4], Elements::Bool(vec![])).is_ok());
         let error = Tensor::new(vec![2, 3], Elements::F32(vec![0.0; 5])).unwrap_err();
         assert_eq!(error.to_string(), "a tensor of shape [2, 3] cannot hold 5 elements");
+    }
+
+    #[test]
+    fn tensors_that_differ_only_in_rows_can_be_stacked() {
+        let rows = |rows: usize, first: f32| {
+            let elements = (0..rows * 2).map(|index| first + index as f32).collect();
+            Tensor::new(vec![rows, 2], Elements::F32(elements)).unwrap()
+        };
+        let stacked = Tensor::stack([&rows(1, 0.0), &rows(2, 10.0)]).unwrap();
+        let expected = Elements::F32(vec![0.0, 1.0, 10.0, 11.0, 12.0, 13.0]);
+        assert_eq!(stacked, Tensor::new(vec![3, 2], expected).unwrap());
+        let slice = stacked.elements().view().slice(2..6);
+        assert_eq!(slice, Some(rows(2, 10.0).elements().view()));
+        assert_eq!(stacked.elements().view().slice(4..7), None);
+
+        let wider = Tensor::new(vec![1, 3], Elements::F32(vec![0.0; 3])).unwrap();
+        let integers = Tensor::new(vec![1, 2], Elements::I64(vec![0; 2])).unwrap();
+        let scalar = Tensor::new(vec![], Elements::F32(vec![0.0])).unwrap();
+        for other in [wider, integers, scalar] {
+            assert_eq!(Tensor::stack([&rows(1, 0.0), &other]), None);
+        }
+        assert_eq!(Tensor::stack([]), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod error;
 mod library;
 mod output;
+mod probe;
 mod runtime;
 mod session;
 mod signature;

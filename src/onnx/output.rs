@@ -65,7 +65,7 @@ impl Output {
                 ValueView::Tensor(TensorView { shape, elements: elements.view() })
             }
             Kind::Copied(tensor) => ValueView::Tensor(tensor.view()),
-            Kind::ClassScores(scores) => ValueView::ClassScores(scores),
+            Kind::ClassScores(scores) => ValueView::ClassScores(scores.view()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::registry::Registry;
 use crate::config::ModelConfig;
+use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::rollout::{LoadFailure, Revision};
@@ -57,6 +58,8 @@ impl From<&ModelConfig> for ServableSettings {
                 max_concurrency: config.scheduler.max_concurrency,
                 deadline: config.scheduler.deadline,
             },
+            batching: config.scheduler.batching,
+            max_batch_rows: config.scheduler.max_batch_size,
         }
     }
 }
@@ -178,11 +181,13 @@ impl LoaderParts {
         check_features(&config.features, session.signature())?;
         enter(VersionState::WarmingUp);
         self.warm_up(&session, model, &revision.label)?;
+        let probed = self.probe_rows(&session, order);
         Ok(Arc::new(Servable::new(ServableParts {
             model: model.clone(),
             version: revision.label.clone(),
             digest: revision.digest,
             session: Arc::new(session),
+            probed,
             settings: ServableSettings::from(config),
         })))
     }
@@ -229,6 +234,26 @@ impl LoaderParts {
                 Ok(())
             }
         }
+    }
+
+    /// Finds out whether requests can run together. The log says why where they cannot, unless nobody wants it.
+    fn probe_rows(&self, session: &Session, order: &LoadOrder) -> Result<(), Alone> {
+        let mut probed = Ok(());
+        let outcome = self.within_timeout(|stop| {
+            probed = session.probe_rows(stop);
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            probed = Err(Alone::NotProbed { reason: error.to_string() });
+        }
+        if let (Err(alone), Batching::Auto) = (&probed, order.config.scheduler.batching) {
+            let (model, version) = (&order.model, &order.revision.label);
+            tracing::info!(
+                model.name = %model, model.version = %version,
+                "requests for version {version} of `{model}` run one by one: {alone}"
+            );
+        }
+        probed
     }
 
     /// Raises the flag that `work` is given when it takes too long.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::scheduler::{Queue, QueueLimits};
+use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::signature::Signature;
 use crate::onnx::Session;
@@ -15,9 +17,12 @@ pub struct Servable {
     version: VersionLabel,
     digest: Digest,
     session: Arc<Session>,
+    probed: Result<(), Alone>,
     settings: ServableSettings,
     meter: VersionMeter,
     queue: Queue,
+    /// Set when a batch has shown that its requests do not go together after all.
+    runs_one_by_one: AtomicBool,
 }
 
 /// What a model's settings say of how its versions answer.
@@ -27,6 +32,10 @@ pub struct ServableSettings {
     pub naming: Naming,
     /// How much may wait and run.
     pub limits: QueueLimits,
+    /// Whether requests run together.
+    pub batching: Batching,
+    /// Rows that run together at most.
+    pub max_batch_rows: usize,
 }
 
 /// Names that the model itself does not carry, from its settings.
@@ -49,6 +58,8 @@ pub struct ServableParts {
     pub digest: Digest,
     /// The loaded model.
     pub session: Arc<Session>,
+    /// Whether its rows are independent, as the probe has shown.
+    pub probed: Result<(), Alone>,
     /// How it answers.
     pub settings: ServableSettings,
 }
@@ -63,7 +74,9 @@ impl Servable {
             version: parts.version,
             digest: parts.digest,
             session: parts.session,
+            probed: parts.probed,
             settings: parts.settings,
+            runs_one_by_one: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +89,7 @@ impl Servable {
                 version: self.version.clone(),
                 digest: self.digest,
                 session: self.session.clone(),
+                probed: self.probed.clone(),
                 settings,
             })
         })
@@ -119,6 +133,31 @@ impl Servable {
     /// How many requests wait for it.
     pub fn waiting(&self) -> usize {
         self.queue.waiting()
+    }
+
+    /// How many rows may run together; 1 where requests run one by one.
+    pub fn max_batch_rows(&self) -> usize {
+        let goes_together = match self.settings.batching {
+            Batching::Auto => self.probed.is_ok(),
+            Batching::On => batching::has_rows(self.signature()).is_ok(),
+            Batching::Off => false,
+        };
+        if goes_together && !self.runs_one_by_one.load(Ordering::Relaxed) {
+            self.settings.max_batch_rows
+        } else {
+            1
+        }
+    }
+
+    /// From now on no requests run together.
+    pub(super) fn run_one_by_one(&self, reason: &str) {
+        if !self.runs_one_by_one.swap(true, Ordering::Relaxed) {
+            let (model, version) = (&self.model, &self.version);
+            tracing::warn!(
+                model.name = %model, model.version = %version,
+                "requests for version {version} of `{model}` run one by one from now on: {reason}"
+            );
+        }
     }
 
     pub(super) fn session(&self) -> &Session {

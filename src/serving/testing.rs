@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
+use crate::domain::batching::Batching;
 use crate::domain::model::Digest;
-use crate::onnx::testing;
+use crate::onnx::{StopFlag, testing};
 
 /// A version of the model `adder`, which adds a number to two.
 pub(super) fn servable(version: &str) -> Arc<Servable> {
@@ -14,12 +15,20 @@ pub(super) fn servable(version: &str) -> Arc<Servable> {
 
 /// A version of a model in `tests/models/`.
 pub(super) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Arc<Servable> {
+    let session = testing::session(&format!("tests/models/{model}.onnx"));
+    let probed = session.probe_rows(&StopFlag::new().unwrap());
     Arc::new(Servable::new(ServableParts {
         model: model.parse().unwrap(),
         version: version.parse().unwrap(),
         digest: Digest::from_bytes([0; 32]),
-        session: Arc::new(testing::session(&format!("tests/models/{model}.onnx"))),
-        settings: ServableSettings { naming: Naming::default(), limits },
+        session: Arc::new(session),
+        probed,
+        settings: ServableSettings {
+            naming: Naming::default(),
+            limits,
+            batching: Batching::Auto,
+            max_batch_rows: 64,
+        },
     }))
 }
 

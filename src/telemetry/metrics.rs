@@ -18,6 +18,7 @@ const REQUESTS: &str = "greenroom_requests_total";
 const REQUEST_DURATION: &str = "greenroom_request_duration_seconds";
 const QUEUE_DURATION: &str = "greenroom_queue_duration_seconds";
 const RUN_DURATION: &str = "greenroom_run_duration_seconds";
+const BATCH_ROWS: &str = "greenroom_batch_rows";
 const QUEUE_REQUESTS: &str = "greenroom_queue_requests";
 const REJECTED: &str = "greenroom_rejected_total";
 const LOADS: &str = "greenroom_loads_total";
@@ -33,6 +34,9 @@ const SECONDS: [f64; 19] = [
     0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
     2.0, 5.0, 10.0, 30.0, 60.0,
 ];
+
+/// Upper bounds of the buckets for the rows of a run.
+const ROWS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// How a routed request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,9 @@ impl Metrics {
             .try_fold(PrometheusBuilder::new(), |builder, name| {
                 builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &SECONDS)
             })
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Full(BATCH_ROWS.to_owned()), &ROWS)
+            })
             .map_err(error)?
             .build_recorder();
         let handle = recorder.handle();
@@ -113,6 +120,7 @@ fn describe() {
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "From a request's arrival to its answer.");
     describe_histogram!(QUEUE_DURATION, Unit::Seconds, "How long requests waited for a thread.");
     describe_histogram!(RUN_DURATION, Unit::Seconds, "How long ONNX Runtime took.");
+    describe_histogram!(BATCH_ROWS, Unit::Count, "Rows that ran together.");
     describe_gauge!(QUEUE_REQUESTS, Unit::Count, "Requests that wait for a thread.");
     describe_counter!(REJECTED, Unit::Count, "Requests that were refused before they ran.");
     describe_counter!(LOADS, Unit::Count, "Attempts to load a version by how they ended.");
@@ -137,6 +145,7 @@ pub struct VersionMeter {
     pinned: LazyLock<RoleMeter, Box<dyn FnOnce() -> RoleMeter + Send>>,
     queue_duration: Histogram,
     queue_requests: Gauge,
+    batch_rows: Histogram,
 }
 
 struct RoleMeter {
@@ -154,7 +163,8 @@ impl VersionMeter {
             stable: RoleMeter::new(&model, &version, Role::Stable),
             pinned: LazyLock::new(Box::new(move || RoleMeter::new(&model, &version, Role::Pinned))),
             queue_duration: histogram!(QUEUE_DURATION, "model" => model_label.clone()),
-            queue_requests: gauge!(QUEUE_REQUESTS, "model" => model_label),
+            queue_requests: gauge!(QUEUE_REQUESTS, "model" => model_label.clone()),
+            batch_rows: histogram!(BATCH_ROWS, "model" => model_label),
         }
     }
 
@@ -165,9 +175,14 @@ impl VersionMeter {
         meter.request_duration.record(elapsed);
     }
 
-    /// A request has waited and run.
-    pub fn ran(&self, role: Role, waited: Duration, elapsed: Duration) {
+    /// A request has waited, and is run.
+    pub fn waited(&self, waited: Duration) {
         self.queue_duration.record(waited);
+    }
+
+    /// So many rows have run together.
+    pub fn ran(&self, role: Role, rows: usize, elapsed: Duration) {
+        self.batch_rows.record(rows as f64);
         self.role(role).run_duration.record(elapsed);
     }
 

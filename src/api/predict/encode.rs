@@ -8,7 +8,7 @@ use base64::Engine;
 
 use super::decode::Form;
 use super::special;
-use crate::domain::tensor::{ClassScores, ElementsView, TensorView, ValueView};
+use crate::domain::tensor::{ClassScoresView, ElementsView, TensorView, ValueView};
 
 /// One output with its name.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +183,7 @@ impl<'c> Json<'c> {
         );
     }
 
-    fn class_scores_of(&mut self, scores: &ClassScores, row: usize) {
+    fn class_scores_of(&mut self, scores: ClassScoresView<'_>, row: usize) {
         let first = row * scores.classes.len();
         let columns = scores.classes.iter().zip(&scores.scores[first..]);
         self.separated(b'{', b'}', columns, &mut |json: &mut Self, (class, score)| {
@@ -280,6 +280,7 @@ fn expected_bytes(outputs: &[Named<'_>]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tensor::ClassScores;
 
     fn tensor<'a>(name: &'a str, shape: &'a [usize], elements: ElementsView<'a>) -> Named<'a> {
         Named { name, value: ValueView::Tensor(TensorView { shape, elements }) }
@@ -326,7 +327,7 @@ mod tests {
             scores: vec![0.1, 0.9, 1.0, 0.0],
             rows: 2,
         };
-        let output = Named { name: "p", value: ValueView::ClassScores(&scores) };
+        let output = Named { name: "p", value: ValueView::ClassScores(scores.view()) };
         assert_eq!(
             rows(2, &[output], &[]),
             r#"{"predictions":[{"0":0.1,"1":0.9},{"0":1.0,"1":0.0}]}"#
@@ -345,7 +346,7 @@ mod tests {
             scores: vec![0.5, 0.25, 0.25],
             rows: 1,
         };
-        let output = Named { name: "p", value: ValueView::ClassScores(&scores) };
+        let output = Named { name: "p", value: ValueView::ClassScores(scores.view()) };
         let classes = ["no".to_owned(), "yes".to_owned()];
         assert_eq!(
             rows(1, &[output], &classes),

@@ -188,8 +188,8 @@ async fn answer(
         .signature()
         .outputs
         .iter()
-        .zip(&answer.outputs)
-        .map(|(spec, output)| encode::Named { name: spec.name(), value: output.view() })
+        .zip(answer.outputs())
+        .map(|(spec, output)| encode::Named { name: spec.name(), value: output })
         .collect();
     encode::encode(decoded.form, &outputs, &servable.naming().classes)
         .map_err(|error| Problem::bad_request("not_per_row", error.to_string()).into())

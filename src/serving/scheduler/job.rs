@@ -1,13 +1,16 @@
 //! A request on its way through the scheduler, and the hold that its caller keeps on it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::answer::{Answer, Share};
+use crate::domain::batching;
 use crate::domain::route::Role;
 use crate::domain::tensor::Tensor;
-use crate::onnx::{Output, StopFlag};
+use crate::onnx::{RunError, StopFlag};
 use crate::serving::error::InferError;
 
 /// What is to be run.
@@ -25,11 +28,11 @@ pub struct InferRequest {
     pub timeout: Duration,
 }
 
-/// What a run gave.
-#[derive(Debug)]
-pub struct Answer {
-    /// The outputs that were asked for, in that order.
-    pub outputs: Vec<Output>,
+impl InferRequest {
+    /// Whether both can be answered by one run.
+    fn fits_beside(&self, other: &Self) -> bool {
+        self.outputs == other.outputs && batching::fit_together(&self.inputs, &other.inputs)
+    }
 }
 
 /// A request that waits or runs.
@@ -63,6 +66,15 @@ impl Job {
         (Self { request, submitted, reply, hold }, ticket)
     }
 
+    /// How many rows it adds to a batch; none when it cannot be part of one.
+    pub(super) fn rows(&self) -> Option<usize> {
+        batching::rows(&self.request.inputs)
+    }
+
+    pub(super) fn fits_beside(&self, other: &Self) -> bool {
+        self.request.fits_beside(&other.request)
+    }
+
     /// Whether its deadline has passed.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         now >= self.request.arrived + self.request.timeout
@@ -72,13 +84,14 @@ impl Job {
         matches!(*self.hold.lock(), Phase::CalledOff)
     }
 
-    /// Ties the run to the caller: from here to [`finish`](Self::finish) a caller who leaves raises `stop`.
+    /// Ties the run to the caller: from here to [`finish`](Self::finish) the last caller who leaves stops `run`.
     /// False when the caller has left already.
-    pub(super) fn begin(&self, stop: &Arc<StopFlag>) -> bool {
+    pub(super) fn begin(&self, run: &Arc<Run>) -> bool {
         let mut phase = self.hold.lock();
         match *phase {
             Phase::Waiting => {
-                *phase = Phase::Running(stop.clone());
+                run.callers.fetch_add(1, Ordering::Relaxed);
+                *phase = Phase::Running(run.clone());
                 true
             }
             Phase::CalledOff => false,
@@ -86,9 +99,13 @@ impl Job {
         }
     }
 
-    /// Lets go of the run, so that `stop` can be used for another, and answers the caller.
-    pub(super) fn finish(self, answer: Result<Answer, InferError>) {
-        *self.hold.lock() = Phase::Done;
+    /// Lets go of the run, so that it can be used for another, and answers the caller.
+    pub(super) fn finish(self, outcome: Result<Share, InferError>) {
+        let before = std::mem::replace(&mut *self.hold.lock(), Phase::Done);
+        if let Phase::Running(run) = before {
+            run.callers.fetch_sub(1, Ordering::Relaxed);
+        }
+        let answer = outcome.map(|share| Answer::new(share, self.request.inputs));
         // A caller who has left does not want to know.
         let _ = self.reply.send(answer);
     }
@@ -113,6 +130,31 @@ impl Drop for Ticket {
     }
 }
 
+/// What a thread runs: one after another, each for one job or for several.
+#[derive(Debug)]
+pub(super) struct Run {
+    stop: StopFlag,
+    /// Who still waits for it.
+    callers: AtomicUsize,
+}
+
+impl Run {
+    pub(super) fn new() -> Result<Self, RunError> {
+        Ok(Self { stop: StopFlag::new()?, callers: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn stop(&self) -> &StopFlag {
+        &self.stop
+    }
+
+    /// One caller has left. The last one takes the run along.
+    fn leave(&self) {
+        if self.callers.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.stop.raise();
+        }
+    }
+}
+
 /// What both sides know of the job. The lock makes sure that a caller who leaves stops this run and no later
 /// one of the same thread.
 #[derive(Debug, Default)]
@@ -122,7 +164,7 @@ struct Hold(Mutex<Phase>);
 enum Phase {
     #[default]
     Waiting,
-    Running(Arc<StopFlag>),
+    Running(Arc<Run>),
     Done,
     CalledOff,
 }
@@ -136,7 +178,10 @@ impl Hold {
         let mut phase = self.lock();
         match &*phase {
             Phase::Waiting => *phase = Phase::CalledOff,
-            Phase::Running(stop) => stop.raise(),
+            Phase::Running(run) => {
+                run.leave();
+                *phase = Phase::CalledOff;
+            }
             Phase::Done | Phase::CalledOff => {}
         }
     }

@@ -5,14 +5,18 @@
 //! turn runs what waits first. So a thousand models need no thread each, and a busy one cannot shut out
 //! the others: after each run it goes to the back of the line.
 //!
+//! Where a model's rows are independent, a thread takes everything that waits as one batch. Batches form by
+//! themselves while the threads are busy: nobody waits for one to fill up.
+//!
 //! ```text
-//! submit ─▶ Queue (bounded) ─▶ Pool: line of turns ─▶ worker: take → run → answer
+//! submit ─▶ Queue (bounded) ─▶ Pool: line of turns ─▶ worker: take → gather → run → split → answer
 //!              │ full: refused      one per version      deadline passed or client gone: not run
 //! ```
 //!
-//! Two seams for what is to come: [`Queue::take`] is where several waiting requests become one batch, and
-//! [`Scheduler::pool_of`] is where versions on trial get threads of their own.
+//! A seam for what is to come: [`Scheduler::pool_of`] is where versions on trial get threads of their own.
 
+mod answer;
+mod batch;
 mod job;
 mod pool;
 mod queue;
@@ -20,7 +24,8 @@ mod queue;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use job::{Answer, InferRequest};
+pub use answer::Answer;
+pub use job::InferRequest;
 pub(super) use queue::Queue;
 pub use queue::QueueLimits;
 
@@ -108,7 +113,7 @@ mod tests {
     }
 
     fn elements(answer: &Answer) -> Elements {
-        match answer.outputs[0].view() {
+        match answer.outputs()[0] {
             ValueView::Tensor(tensor) => match tensor.elements {
                 crate::domain::tensor::ElementsView::F32(values) => Elements::F32(values.to_vec()),
                 other => panic!("{other:?}"),
@@ -177,6 +182,81 @@ mod tests {
         scheduler.shut_down();
         for ticket in tickets {
             assert!(ticket.answer().await.is_ok());
+        }
+    }
+
+    /// A row for the model `fails`: 0, 1 and 2 are answered with 10, 20 and 30, others fail.
+    fn row(index: i64) -> InferRequest {
+        let inputs = vec![Tensor::new(vec![1], Elements::I64(vec![index])).unwrap()];
+        InferRequest { inputs, ..slow(0) }
+    }
+
+    /// Requests that wait behind one that takes long, so that they are taken as one.
+    fn behind_a_slow_one(
+        scheduler: &Scheduler,
+        servable: &Arc<Servable>,
+        requests: impl IntoIterator<Item = InferRequest>,
+    ) -> Vec<Ticket> {
+        let slow_one = scheduler.submit(&servable_of("slow", "1", limits()), slow(60_000)).unwrap();
+        let tickets = requests.into_iter().map(|request| scheduler.submit(servable, request));
+        let tickets = tickets.collect::<Result<_, _>>().unwrap();
+        drop(slow_one);
+        tickets
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_run_together_and_each_gets_its_own_rows() {
+        let scheduler = Scheduler::start(1).unwrap();
+        let servable = servable_of("adder", "1", limits());
+        let rows = |count: usize, first: usize| {
+            let elements = (0..2 * count).map(|index| (first + index) as f32).collect();
+            Tensor::new(vec![count, 2], Elements::F32(elements)).unwrap()
+        };
+        let requests = (0..40)
+            .map(|first| InferRequest { inputs: vec![rows(1 + first % 3, first)], ..slow(0) });
+        for (first, ticket) in
+            behind_a_slow_one(&scheduler, &servable, requests).into_iter().enumerate()
+        {
+            let answer = ticket.answer().await.unwrap();
+            let expected: Vec<f32> =
+                (0..2 * (1 + first % 3)).map(|index| (first + index) as f32 + 12345.678).collect();
+            assert_eq!(elements(&answer), Elements::F32(expected));
+            assert_eq!(answer.inputs, [rows(1 + first % 3, first)], "they are given back");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_bad_row_fails_its_own_request_and_no_other() {
+        let scheduler = Scheduler::start(1).unwrap();
+        let servable = servable_of("fails", "1", limits());
+        let index = |place: i64| if place == 17 { 99 } else { place % 3 };
+        let requests = (0..32).map(|place| row(index(place)));
+        for (place, ticket) in (0..).zip(behind_a_slow_one(&scheduler, &servable, requests)) {
+            match ticket.answer().await {
+                Ok(answer) => {
+                    let expected = vec![10.0 + 10.0 * (place % 3) as f32];
+                    assert_eq!(elements(&answer), Elements::F32(expected));
+                }
+                Err(error) => {
+                    assert_eq!(place, 17, "{error}");
+                    assert!(matches!(error, InferError::RunFailed(_)), "{error}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_leave_a_batch_take_nobody_along() {
+        let scheduler = Scheduler::start(1).unwrap();
+        let servable = servable_of("fails", "1", limits());
+        let tickets = behind_a_slow_one(&scheduler, &servable, (0..30).map(|place| row(place % 3)));
+        for (place, ticket) in tickets.into_iter().enumerate() {
+            if place % 2 == 0 {
+                drop(ticket);
+            } else {
+                let expected = vec![10.0 + 10.0 * (place % 3) as f32];
+                assert_eq!(elements(&ticket.answer().await.unwrap()), Elements::F32(expected));
+            }
         }
     }
 }

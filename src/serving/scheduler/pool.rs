@@ -1,14 +1,10 @@
 //! Threads that run models, and the line of versions that wait for one.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
-use super::job::{Answer, Job};
-use crate::onnx::{RunError, StopFlag};
-use crate::serving::error::InferError;
+use super::batch;
 use crate::serving::servable::Servable;
 use crate::system::thread;
 
@@ -128,57 +124,14 @@ impl Line {
 
 fn work(line: &Line) {
     thread::let_work_gather();
-    let mut stop = None;
+    let mut run = None;
+    let mut jobs = Vec::new();
     let mut turn = line.next();
     while let Some(servable) = turn {
-        if let Some(job) = servable.queue().take() {
-            run(&servable, job, &mut stop);
+        servable.queue().take(servable.max_batch_rows(), &mut jobs);
+        if !jobs.is_empty() {
+            batch::run(&servable, &mut jobs, &mut run);
         }
         turn = if servable.queue().end_turn() { Some(line.swap(servable)) } else { line.next() };
-    }
-}
-
-/// Runs one job, unless nobody wants it any more. `stop` is this thread's flag, kept for the next run.
-fn run(servable: &Servable, job: Job, stop: &mut Option<Arc<StopFlag>>) {
-    let started = Instant::now();
-    if job.is_late(started) {
-        let timeout = job.request.timeout;
-        return job.finish(Err(InferError::DeadlineExceeded(timeout)));
-    }
-    let stop = match stop_flag(stop) {
-        Ok(stop) => stop,
-        Err(error) => return job.finish(Err(run_failed(error))),
-    };
-    if !job.begin(&stop) {
-        return;
-    }
-    // Whatever happens in a run, the thread goes on to the next.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        servable.session().run(&job.request.inputs, &job.request.outputs, &stop)
-    }));
-    let elapsed = started.elapsed();
-    servable.queue().observe_run(elapsed);
-    servable.meter().ran(job.request.role, started.duration_since(job.submitted), elapsed);
-    let answer = match outcome {
-        Ok(Ok(outputs)) => Ok(Answer { outputs }),
-        Ok(Err(error)) => Err(run_failed(error)),
-        Err(_) => Err(InferError::RunFailed("the run panicked".to_owned())),
-    };
-    job.finish(answer);
-    stop.lower();
-}
-
-fn stop_flag(kept: &mut Option<Arc<StopFlag>>) -> Result<Arc<StopFlag>, RunError> {
-    match kept {
-        Some(stop) => Ok(stop.clone()),
-        None => Ok(kept.insert(Arc::new(StopFlag::new()?)).clone()),
-    }
-}
-
-fn run_failed(error: RunError) -> InferError {
-    match error {
-        // Nobody reads this: a run is stopped when its caller has left.
-        RunError::Stopped => InferError::RunFailed("the run was stopped".to_owned()),
-        RunError::Failed { message } => InferError::RunFailed(message),
     }
 }

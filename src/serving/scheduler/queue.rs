@@ -30,7 +30,7 @@ impl Default for QueueLimits {
 pub(in crate::serving) struct Queue {
     limits: QueueLimits,
     state: Mutex<State>,
-    /// A running mean of the runs' time in nanoseconds: tells a refused caller when to come back.
+    /// A running mean of the time that a job takes in nanoseconds: tells a refused caller when to come back.
     mean_run_ns: AtomicU64,
 }
 
@@ -98,11 +98,22 @@ impl Queue {
         Ok(Added::HasTurns)
     }
 
-    /// Takes what one run is made of: the job that waits longest. Followed by [`end_turn`](Self::end_turn).
-    pub(super) fn take(&self) -> Option<Job> {
+    /// Takes what one run is made of: the job that waits longest, and those right behind it that fit beside it, up
+    /// to `max_rows` rows. Followed by [`end_turn`](Self::end_turn).
+    pub(super) fn take(&self, max_rows: usize, jobs: &mut Vec<Job>) {
         let mut state = self.lock();
         state.running += 1;
-        state.waiting.pop_front()
+        let Some(first) = state.waiting.pop_front() else { return };
+        let mut rows = if max_rows > 1 { first.rows() } else { None };
+        jobs.push(first);
+        // Nobody overtakes: the first that does not fit ends the batch.
+        while let (Some(taken), Some(next)) = (rows, state.waiting.front()) {
+            rows = next.rows().map(|more| taken + more).filter(|rows| *rows <= max_rows);
+            if rows.is_none() || !next.fits_beside(&jobs[0]) {
+                return;
+            }
+            jobs.extend(state.waiting.pop_front());
+        }
     }
 
     /// Ends a turn. True when the version needs another one, which is then counted already.
@@ -121,9 +132,9 @@ impl Queue {
         self.lock().waiting.len()
     }
 
-    /// Learns how long a run took.
-    pub(super) fn observe_run(&self, elapsed: Duration) {
-        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+    /// Learns how long a run took that answered so many jobs.
+    pub(super) fn observe_run(&self, elapsed: Duration, jobs: usize) {
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) / jobs.max(1) as u64;
         let mean = self.mean_run_ns.load(Ordering::Relaxed);
         // An update that another thread overwrites is lost, which a mean can bear.
         self.mean_run_ns.store(mean - mean / 8 + elapsed / 8, Ordering::Relaxed);

@@ -1,0 +1,89 @@
+//! What a run gave to one request.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::domain::tensor::{Tensor, TensorView, ValueView};
+use crate::onnx::Output;
+
+/// The outputs that were asked for, in that order, and the inputs again: whoever wants to ask another version the
+/// same needs no copy.
+#[derive(Debug)]
+pub struct Answer {
+    share: Share,
+    /// What the request gave.
+    pub inputs: Vec<Tensor>,
+}
+
+/// Which part of a run's outputs the request is answered with.
+#[derive(Debug)]
+pub(super) enum Share {
+    /// It ran alone.
+    Whole(Vec<Output>),
+    /// It ran beside others: these rows are its own.
+    Rows(SharedRows),
+}
+
+/// Some rows of outputs that several requests share.
+#[derive(Debug)]
+pub(super) struct SharedRows {
+    outputs: Arc<[Output]>,
+    rows: Range<usize>,
+    /// The shapes of the outputs, one after another, with this request's number of rows.
+    shapes: Vec<usize>,
+}
+
+impl Answer {
+    pub(super) fn new(share: Share, inputs: Vec<Tensor>) -> Self {
+        Self { share, inputs }
+    }
+
+    /// The outputs.
+    pub fn outputs(&self) -> Vec<ValueView<'_>> {
+        match &self.share {
+            Share::Whole(outputs) => outputs.iter().map(Output::view).collect(),
+            Share::Rows(shared) => shared.views(),
+        }
+    }
+}
+
+impl SharedRows {
+    /// The rows of one request; none when an output has not as many rows as all requests together, `of`.
+    pub(super) fn new(outputs: Arc<[Output]>, rows: Range<usize>, of: usize) -> Option<Self> {
+        let mut shapes = Vec::new();
+        for output in outputs.iter() {
+            let view = output.view();
+            if view.rows() != Some(of) {
+                return None;
+            }
+            if let ValueView::Tensor(tensor) = view {
+                shapes.push(rows.len());
+                shapes.extend(&tensor.shape[1..]);
+            }
+        }
+        (rows.end <= of).then_some(Self { outputs, rows, shapes })
+    }
+
+    fn views(&self) -> Vec<ValueView<'_>> {
+        let mut shapes = &self.shapes[..];
+        self.outputs.iter().map(|output| self.view(output.view(), &mut shapes)).collect()
+    }
+
+    fn view<'a>(&'a self, whole: ValueView<'a>, shapes: &mut &'a [usize]) -> ValueView<'a> {
+        let Range { start, end } = self.rows;
+        // Both ranges lie within, since each output has as many rows as all requests together.
+        match whole {
+            ValueView::Tensor(tensor) => {
+                let (shape, others) = shapes.split_at(tensor.shape.len());
+                *shapes = others;
+                let size: usize = tensor.shape[1..].iter().product();
+                let elements = tensor.elements.slice(start * size..end * size);
+                let elements = elements.unwrap_or(tensor.elements);
+                ValueView::Tensor(TensorView { shape, elements })
+            }
+            ValueView::ClassScores(scores) => {
+                ValueView::ClassScores(scores.slice(start..end).unwrap_or(scores))
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Runs what was taken from a queue: one request, or several as one.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::answer::{Share, SharedRows};
+use super::job::{Job, Run};
+use crate::domain::tensor::Tensor;
+use crate::onnx::{Output, RunError};
+use crate::serving::error::InferError;
+use crate::serving::servable::Servable;
+
+/// Runs jobs that fit together, unless nobody wants them any more. `kept` is this thread's run, used again for the
+/// next.
+///
+/// When a run of several fails, each is run by itself: no request fails for a neighbour's sake.
+pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Option<Arc<Run>>) {
+    let run = match reused(kept) {
+        Ok(run) => run,
+        Err(error) => {
+            let error = run_failed(error);
+            return jobs.drain(..).for_each(|job| job.finish(Err(error.clone())));
+        }
+    };
+    drop_unwanted(jobs, &run);
+    if let [_, _, ..] = jobs[..]
+        && let Some(rows) = run_together(servable, jobs, &run)
+    {
+        for (job, rows) in jobs.drain(..).zip(rows) {
+            job.finish(Ok(Share::Rows(rows)));
+        }
+    }
+    for job in jobs.drain(..) {
+        // Raised by the others' leaving, it would stop this one too.
+        run.stop().lower();
+        if !job.is_called_off() {
+            let outcome = attempt(servable, &[&job], &job.request.inputs, &run);
+            job.finish(outcome.map(Share::Whole).map_err(run_failed));
+        }
+    }
+    run.stop().lower();
+}
+
+fn reused(kept: &mut Option<Arc<Run>>) -> Result<Arc<Run>, RunError> {
+    match kept {
+        Some(run) => Ok(run.clone()),
+        None => Ok(kept.insert(Arc::new(Run::new()?)).clone()),
+    }
+}
+
+/// Answers those whose time is up, and forgets those whose callers have left.
+fn drop_unwanted(jobs: &mut Vec<Job>, run: &Arc<Run>) {
+    let now = Instant::now();
+    for late in jobs.extract_if(.., |job| job.is_late(now)) {
+        let timeout = late.request.timeout;
+        late.finish(Err(InferError::DeadlineExceeded(timeout)));
+    }
+    jobs.retain(|job| job.begin(run));
+}
+
+/// The rows of each job; none when they must be run one by one.
+fn run_together(servable: &Servable, jobs: &[Job], run: &Run) -> Option<Vec<SharedRows>> {
+    let inputs = gathered(jobs)?;
+    let members: Vec<&Job> = jobs.iter().collect();
+    let outputs: Arc<[Output]> = attempt(servable, &members, &inputs, run).ok()?.into();
+    let total = jobs.iter().filter_map(Job::rows).sum();
+    let mut end = 0;
+    let shares = jobs.iter().map(|job| {
+        let start = end;
+        end += job.rows()?;
+        SharedRows::new(outputs.clone(), start..end, total)
+    });
+    let shares: Option<Vec<SharedRows>> = shares.collect();
+    if shares.is_none() {
+        servable.run_one_by_one("an output had not as many rows as the requests together");
+    }
+    shares
+}
+
+/// One tensor for each input, with the rows of all jobs.
+fn gathered(jobs: &[Job]) -> Option<Vec<Tensor>> {
+    let inputs = jobs.first()?.request.inputs.len();
+    (0..inputs)
+        .map(|index| Tensor::stack(jobs.iter().map(|job| &job.request.inputs[index])))
+        .collect()
+}
+
+/// One run. Whatever happens in it, the thread goes on.
+fn attempt(
+    servable: &Servable,
+    jobs: &[&Job],
+    inputs: &[Tensor],
+    run: &Run,
+) -> Result<Vec<Output>, RunError> {
+    let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+    let started = Instant::now();
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        servable.session().run(inputs, &first.request.outputs, run.stop())
+    }));
+    let elapsed = started.elapsed();
+    servable.queue().observe_run(elapsed, jobs.len());
+    let meter = servable.meter();
+    meter.ran(first.request.role, jobs.iter().filter_map(|job| job.rows()).sum(), elapsed);
+    for job in jobs {
+        meter.waited(started.duration_since(job.submitted));
+    }
+    outcome.unwrap_or_else(|_| Err(RunError::Failed { message: "the run panicked".to_owned() }))
+}
+
+fn run_failed(error: RunError) -> InferError {
+    match error {
+        // Nobody reads this: a run is stopped when its caller has left.
+        RunError::Stopped => InferError::RunFailed("the run was stopped".to_owned()),
+        RunError::Failed { message } => InferError::RunFailed(message),
+    }
+}
