@@ -14,23 +14,21 @@ const SERVER: &[&str] = &[
     "metrics.compat",
     "repository.memory_budget",
     "repository.trial",
-    "shadow",
+    "shadow.mode",
+    "shadow.window",
     "webhooks",
 ];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &[
-    "gates",
-    "outputs",
-    "rollout.change",
+    "gates.breaker",
+    "gates.errors.harm_budget",
     "rollout.fallback",
     "rollout.key",
     "rollout.max_time",
     "rollout.min_requests",
     "rollout.min_time",
-    "rollout.on_inconclusive",
     "rollout.rehearse",
-    "rollout.shadow",
     "rollout.signature",
     "rollout.steps",
     "rollout.strategy",
@@ -43,6 +41,8 @@ const AS_IT_IS: &[(&str, &str)] = &[
     ("grpc.listen", "off"),
     ("repository.trial", "false"),
     ("rollout.strategy", "blue-green"),
+    ("rollout.strategy", "shadow"),
+    ("shadow.mode", "live"),
 ];
 
 /// Whether this version opens the gRPC listener.
@@ -95,7 +95,7 @@ mod tests {
     fn a_listed_table_covers_its_keys_and_no_namesake() {
         for (key, listed) in [
             ("shadow.mode", true),
-            ("shadow", true),
+            ("shadow.max_rps", false),
             ("webhooks", true),
             ("metrics.compat", true),
             ("metrics.listen", false),

@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
-        let text = "[shadow]\nmode = 'live'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
+        let text = "[shadow]\nmode = 'deferred'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
                     [[webhooks]]\nurl = 'http://x'\n[capture]\nmode = 'off'";
         let variables = [("GREENROOM_GRPC__MAX_MESSAGE", "1MiB")];
         let config = load(text, &variables, &Overrides::default()).unwrap();

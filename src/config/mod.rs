@@ -34,12 +34,11 @@ pub use model::{
     VersionsKept,
 };
 pub use rollout::{
-    Change, OnInconclusive, RolloutConfig, ShadowStageConfig, SignatureRule, StepConfig, StickyKey,
-    Strategy,
+    Change, RolloutConfig, ShadowStageConfig, SignatureRule, StepConfig, StickyKey, Strategy,
 };
 pub use server::{
     AdminConfig, AdminListener, CaptureConfig, CaptureMode, GrpcConfig, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, LogLevel, MetricsCompat, MetricsConfig, MetricsListen, RepositoryConfig,
     ServerConfig, ServerSchedulerConfig, ShadowConfig, ShadowMode, ShutdownConfig, WebhookConfig,
 };
-pub use value::{Percent, Sample, TimeWindow};
+pub use value::{Percent, TimeWindow};

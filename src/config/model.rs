@@ -259,8 +259,8 @@ impl OutputConfig {
 #[cfg(test)]
 mod tests {
     use super::super::rollout::StickyKey;
-    use super::super::value::Sample;
     use super::*;
+    use crate::domain::sampling::Sample;
     use proptest::prelude::*;
 
     /// The block of the interface notes, to the letter.

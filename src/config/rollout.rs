@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::section::{Findings, Section};
 use super::source::Value;
 use super::value::{
-    Percent, Sample, duration, header_name, name, one_of, percent, positive_duration, sample, some,
-    switch, whole,
+    Percent, duration, header_name, name, one_of, percent, positive_duration, sample, some, switch,
+    whole,
 };
+use crate::domain::rollout::OnInconclusive;
+use crate::domain::sampling::Sample;
 
 /// `[rollout]`: the recipe of a model's rollouts.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,17 +66,6 @@ pub enum Change {
     Retrained,
     /// Another task: outputs are shown, not judged.
     NewTask,
-}
-
-/// What happens to a step that has waited too long for evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnInconclusive {
-    /// It waits for an operator.
-    Pause,
-    /// The next step, as if it had passed.
-    Promote,
-    /// All traffic goes back to stable.
-    Abort,
 }
 
 /// How far the signature of a new version may differ.

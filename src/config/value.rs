@@ -12,6 +12,7 @@ use bytesize::ByteSize;
 
 use super::error::{Origin, printable};
 use super::source::{Entry, Value};
+use crate::domain::sampling::Sample;
 
 /// A share in per cent, above 0 and at most 100, as weights are written in files.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -31,15 +32,6 @@ impl Percent {
     pub const fn fraction(self) -> f64 {
         self.0 / 100.0
     }
-}
-
-/// Which requests become pairs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sample {
-    /// This share of them, from 0 to 1.
-    Share(f64),
-    /// As many as the gates need, few afterwards.
-    Adaptive,
 }
 
 /// A time of each day, by the clock on the wall; over midnight where it ends before it starts.

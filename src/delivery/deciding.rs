@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::fleet::Settings;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, RolloutConfig, Strategy as StrategyConfig};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{
-    CommandRefused, Context, Event, Plan, Release, RolloutId, Step, Strategy, Transition,
+    CommandRefused, Context, Event, PairPlan, Plan, Release, RolloutId, Step, Strategy, Transition,
 };
 use crate::domain::time::Moment;
 
@@ -37,9 +37,22 @@ impl Deciding<'_> {
 }
 
 fn plan(config: &ModelConfig) -> Plan {
+    let RolloutConfig { strategy, shadow, on_inconclusive, bake, keep_previous, .. } =
+        config.rollout.clone();
     Plan {
-        strategy: Strategy::BlueGreen,
-        bake: config.rollout.bake,
-        keep_previous: config.rollout.keep_previous,
+        strategy: match strategy {
+            StrategyConfig::Shadow => Strategy::Shadow,
+            StrategyConfig::BlueGreen | StrategyConfig::Recreate | StrategyConfig::Canary => {
+                Strategy::BlueGreen
+            }
+        },
+        bake,
+        keep_previous,
+        pairs: PairPlan {
+            sample: shadow.sample,
+            min_pairs: shadow.min_pairs as u64,
+            max_time: shadow.max_time,
+            on_inconclusive,
+        },
     }
 }

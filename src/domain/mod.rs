@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod rollout;
 pub mod route;
+pub mod sampling;
 pub mod signature;
 pub mod tensor;
 pub mod time;

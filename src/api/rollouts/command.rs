@@ -20,8 +20,16 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    const VERBS: [Verb; 5] = [Verb::Start, Verb::Promote, Verb::Abort, Verb::Undo, Verb::Retry];
-    const OF_STEPS: [&'static str; 3] = ["pause", "resume", "weight"];
+    const VERBS: [Verb; 7] = [
+        Verb::Start,
+        Verb::Promote,
+        Verb::Pause,
+        Verb::Resume,
+        Verb::Abort,
+        Verb::Undo,
+        Verb::Retry,
+    ];
+    const OF_STEPS: [&'static str; 1] = ["weight"];
 
     pub(super) fn read(word: &str) -> Result<Self, Problem> {
         let verb = Self::VERBS.into_iter().find(|verb| verb.name() == word).map(Self::Verb);
@@ -49,6 +57,7 @@ struct Wish {
     version: Option<VersionLabel>,
     strategy: Option<Strategy>,
     full: Option<bool>,
+    fresh: Option<bool>,
     weight: Option<f64>,
 }
 
@@ -70,6 +79,9 @@ pub(super) fn read(verb: Verb, body: &[u8]) -> Result<Command, Problem> {
     Ok(Command {
         verb,
         version: wish.to.or(wish.version),
+        strategy: wish.strategy,
+        full: wish.full.unwrap_or(false),
+        fresh: wish.fresh.unwrap_or(false),
         actor: Actor::Operator(actor.unwrap_or_else(|| "operator".to_owned())),
         reason: reason.unwrap_or_else(|| "no reason was given".to_owned()),
     })
@@ -81,9 +93,9 @@ impl Wish {
         let given = [
             ("to", self.to.is_some(), Some(Verb::Undo)),
             ("version", self.version.is_some(), Some(Verb::Start)),
-            // There is one strategy so far, and one thing left to skip: both are what happens anyway.
             ("strategy", self.strategy.is_some(), Some(Verb::Start)),
             ("full", self.full.is_some(), Some(Verb::Promote)),
+            ("fresh", self.fresh.is_some(), Some(Verb::Retry)),
             ("weight", self.weight.is_some(), None),
         ];
         for (field, is_given, of) in given {
@@ -175,8 +187,7 @@ pub(super) fn needs_steps(word: &str, fitting: &[Verb]) -> Response {
     let fitting: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
     let words: Vec<String> = fitting.iter().map(|verb| format!("`{verb}`")).collect();
     let words = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
-    let sentence =
-        format!("`{word}` does not fit: a blue-green rollout has no steps; what fits: {words}");
+    let sentence = format!("`{word}` does not fit: the rollout has no steps; what fits: {words}");
     let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": fitting });
     answer(StatusCode::CONFLICT, &body)
 }
@@ -187,6 +198,10 @@ fn not_followed(refused: &CommandRefused) -> Response {
         CommandRefused::DoesNotFit { fitting, .. } => {
             let verbs: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
             let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
+            answer(StatusCode::CONFLICT, &body)
+        }
+        CommandRefused::NeedsFresh { .. } => {
+            let body = json!({ "error": sentence, "code": "needs_fresh", "verbs": ["retry"] });
             answer(StatusCode::CONFLICT, &body)
         }
         CommandRefused::UnknownVersion { known, .. } => {

@@ -8,7 +8,8 @@ use super::*;
 use crate::delivery::{Announcement, CommandError};
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::rollout::{
-    Actor, Command, Context, Event, LoadFailure, Place, Plan, Release, Seen, Transition, Verb,
+    Actor, Command, Context, Event, LoadFailure, Place, Plan, Release, Seen, Strategy, Transition,
+    Verb,
 };
 use crate::domain::time::{Moment, WallTime};
 
@@ -45,7 +46,7 @@ impl Story {
 
     fn command(&mut self, verb: Verb) -> &mut Self {
         let actor = Actor::Operator("ada".to_owned());
-        self.happens(Event::Command(Command { verb, version: None, actor, reason: "odd".into() }))
+        self.happens(Event::Command(Command::plain(verb, actor, "odd".into())))
     }
 
     fn view(&self) -> ReleaseView {
@@ -165,28 +166,22 @@ fn a_transition_is_told_with_who_when_and_why() {
 
 #[test]
 fn a_request_says_who_why_and_which_version() {
-    let undo = Command {
-        verb: Verb::Undo,
-        version: Some(label(1)),
-        actor: Actor::Operator("ada".to_owned()),
-        reason: "labels are swapped, see #7".to_owned(),
-    };
+    let (ada, why) = (Actor::Operator("ada".to_owned()), "labels are swapped, see #7".to_owned());
+    let undo = Command { version: Some(label(1)), ..Command::plain(Verb::Undo, ada, why) };
     let body = r##"{ "actor": "ada", "reason": " labels are swapped,\nsee #7", "to": "1" }"##;
     assert_eq!(command::read(Verb::Undo, body.as_bytes()), Ok(undo));
     let start = command::read(Verb::Start, br#"{ "version": "3", "strategy": "blue-green" }"#);
-    assert_eq!(start.unwrap().version, Some(label(3)));
-    command::read(Verb::Promote, br#"{ "full": true }"#).unwrap();
+    let start = start.unwrap();
+    assert_eq!((start.version, start.strategy), (Some(label(3)), Some(Strategy::BlueGreen)));
+    assert!(command::read(Verb::Promote, br#"{ "full": true }"#).unwrap().full);
+    assert!(command::read(Verb::Retry, br#"{ "fresh": true }"#).unwrap().fresh);
 }
 
 #[test]
 fn a_request_need_not_say_anything() {
     for body in ["", " \n", "{}", r#"{ "reason": "", "actor": null }"#] {
-        let expected = Command {
-            verb: Verb::Abort,
-            version: None,
-            actor: Actor::Operator("operator".to_owned()),
-            reason: "no reason was given".to_owned(),
-        };
+        let actor = Actor::Operator("operator".to_owned());
+        let expected = Command::plain(Verb::Abort, actor, "no reason was given".to_owned());
         assert_eq!(command::read(Verb::Abort, body.as_bytes()), Ok(expected), "{body}");
     }
 }
@@ -206,7 +201,7 @@ fn what_would_have_no_effect_is_not_taken_silently() {
         (
             Verb::Start,
             r#"{ "strategy": "canary" }"#,
-            "the body cannot be understood: unknown variant `canary`, expected `blue-green` \
+            "the body cannot be understood: unknown variant `canary`, expected `blue-green` or `shadow` \
              at line 1 column 22",
         ),
         (
@@ -232,9 +227,9 @@ fn what_would_have_no_effect_is_not_taken_silently() {
 #[test]
 fn the_path_says_what_is_to_be_done() {
     assert_eq!(Asked::read("undo"), Ok(Asked::Verb(Verb::Undo)));
-    assert_eq!(Asked::read("pause"), Ok(Asked::OfSteps("pause")));
+    assert_eq!(Asked::read("weight"), Ok(Asked::OfSteps("weight")));
     let (status, told) = shown(Asked::read("explode").unwrap_err().into_response());
-    let sentence = "a rollout knows start, promote, abort, undo, retry and pause, resume, weight, \
+    let sentence = "a rollout knows start, promote, pause, resume, abort, undo, retry and weight, \
                     not what was asked for";
     assert_eq!((status, told), (404, json!({ "error": sentence, "code": "no_such_verb" })));
 }
@@ -255,12 +250,7 @@ fn a_caller_may_insist_on_what_it_has_seen() {
 #[test]
 fn a_refusal_says_what_would_fit() {
     let mut story = baking();
-    let wish = Command {
-        verb: Verb::Retry,
-        version: None,
-        actor: Actor::Operator("ada".to_owned()),
-        reason: "odd".to_owned(),
-    };
+    let wish = Command::plain(Verb::Retry, Actor::Operator("ada".to_owned()), "odd".to_owned());
     let now = Moment { monotonic: Duration::ZERO, wall: WallTime(0) };
     let context = Context { now, plan: &Plan::default(), next_id: RolloutId(9) };
     let refused = story.release.step(Event::Command(wish), context).unwrap_err();
@@ -270,11 +260,11 @@ fn a_refusal_says_what_would_fit() {
     let expected = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
     assert_eq!(shown(command::refusal("iris", refused.into())), (409, expected));
 
-    let sentence = "`pause` does not fit: a blue-green rollout has no steps; \
+    let sentence = "`weight` does not fit: the rollout has no steps; \
                     what fits: `promote`, `abort`, `undo`, `start`";
     let expected = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
     let view = story.view();
-    assert_eq!(shown(command::needs_steps("pause", &view.release.verbs())), (409, expected));
+    assert_eq!(shown(command::needs_steps("weight", &view.release.verbs())), (409, expected));
 }
 
 #[test]

@@ -82,6 +82,8 @@ fn rollout_json(model: &str, seq: u64, rollout: &Rollout, verbs: &[Verb]) -> Val
 fn stage(phase: &Phase) -> Option<&'static str> {
     match phase {
         Phase::Loading => Some("load"),
+        Phase::Shadowing(_) | Phase::Waiting => Some("shadow"),
+        Phase::Paused(held) => stage(held),
         Phase::Baking(_) => Some("bake"),
         Phase::Ended(_) => None,
     }
@@ -96,6 +98,9 @@ fn proven(phase: &Phase) -> Option<bool> {
     match phase {
         Phase::Ended(Outcome::Completed { proven }) => Some(*proven),
         Phase::Loading
+        | Phase::Shadowing(_)
+        | Phase::Paused(_)
+        | Phase::Waiting
         | Phase::Baking(_)
         | Phase::Ended(
             Outcome::Aborted | Outcome::RolledBack | Outcome::Superseded | Outcome::Refused,

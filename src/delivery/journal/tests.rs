@@ -196,7 +196,7 @@ fn the_history_tells_the_newest_rollout_first_and_each_as_it_ended() {
     story.next_rollout = 4;
     let command = |verb| {
         let actor = Actor::Operator("ada".to_owned());
-        Event::Command(Command { verb, version: None, actor, reason: "why not".to_owned() })
+        Event::Command(Command::plain(verb, actor, "why not".to_owned()))
     };
     story.happens(command(Verb::Abort));
     story.happens(command(Verb::Retry));
@@ -338,7 +338,7 @@ fn event() -> impl Strategy<Value = Event> {
     let command =
         (verb, proptest::option::of(1..6_u8), "\\PC{0,20}").prop_map(|(verb, version, reason)| {
             let actor = Actor::Operator("ada \"the\" first".to_owned());
-            Command { verb, version: version.map(label), actor, reason }
+            Command { version: version.map(label), ..Command::plain(verb, actor, reason) }
         });
     let broken = |content| {
         Event::LoadFailed(digest(content), LoadFailure::Broken("it is `broken`".to_owned()))

@@ -18,10 +18,34 @@ pub enum Event {
     Loaded(Digest),
     /// A version could not be loaded.
     LoadFailed(Digest, LoadFailure),
+    /// The pairs of the running rollout were judged.
+    Judged(Judgement),
     /// An operator wants something.
     Command(Command),
     /// Time has passed.
     Tick,
+}
+
+/// What the pairs of a rollout say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What follows.
+    pub decision: Decision,
+    /// Why, for people.
+    pub reason: String,
+    /// How many pairs there were.
+    pub pairs: u64,
+}
+
+/// What follows from the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The candidate is as good as it has to be.
+    Pass,
+    /// It is worse.
+    Fail,
+    /// Neither is shown yet.
+    Inconclusive,
 }
 
 /// Why a version could not be loaded.
@@ -34,7 +58,7 @@ pub enum LoadFailure {
 }
 
 /// What came of an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
     /// What is to be written down and told, in order.
     pub transitions: Vec<Transition>,

@@ -6,6 +6,7 @@
 //! here: the controller writes each change down, loads what is wanted and shows the route.
 
 mod arrival;
+mod change;
 mod event;
 mod plan;
 mod record;
@@ -13,10 +14,10 @@ mod release;
 mod verbs;
 
 pub use arrival::{Place, Seen};
-pub use event::{Event, LoadFailure, Step};
-pub use plan::{Plan, Strategy};
+pub use event::{Decision, Event, Judgement, LoadFailure, Step};
+pub use plan::{OnInconclusive, PairPlan, Plan, Strategy};
 pub use record::{Actor, Outcome, Phase, Revision, Rollout, RolloutId, Transition, Verb};
-pub use release::{Context, Release, Route};
+pub use release::{Context, Pair, Release, Route};
 pub use verbs::{Command, CommandRefused};
 
 #[cfg(test)]

@@ -47,6 +47,13 @@ impl FromStr for RolloutId {
 pub enum Phase {
     /// The candidate is being loaded and warmed up; it has no traffic.
     Loading,
+    /// The candidate has no traffic of its own: sampled requests are run on both versions. It lasts no longer than
+    /// the countdown.
+    Shadowing(Countdown),
+    /// It is held, in the phase that is named; its time does not run.
+    Paused(Box<Phase>),
+    /// Everything that was asked for is shown, and an operator has the last word.
+    Waiting,
     /// The candidate has all traffic and is watched; the version before is warm.
     Baking(Countdown),
     /// It is over, and how.
@@ -73,13 +80,26 @@ pub enum Outcome {
 
 impl Phase {
     /// Every phase's name, for metrics that must say 0 as well.
-    pub const NAMES: [&'static str; 7] =
-        ["loading", "baking", "completed", "aborted", "rolled-back", "superseded", "refused"];
+    pub const NAMES: [&'static str; 10] = [
+        "loading",
+        "shadowing",
+        "paused",
+        "waiting",
+        "baking",
+        "completed",
+        "aborted",
+        "rolled-back",
+        "superseded",
+        "refused",
+    ];
 
     /// The name in the API, in metrics and in the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Loading => "loading",
+            Self::Shadowing(_) => "shadowing",
+            Self::Paused(_) => "paused",
+            Self::Waiting => "waiting",
             Self::Baking(_) => "baking",
             Self::Ended(Outcome::Completed { .. }) => "completed",
             Self::Ended(Outcome::Aborted) => "aborted",
@@ -94,6 +114,9 @@ impl Phase {
         match self {
             Self::Baking(_) | Self::Ended(Outcome::Completed { .. }) => 100.0,
             Self::Loading
+            | Self::Shadowing(_)
+            | Self::Paused(_)
+            | Self::Waiting
             | Self::Ended(
                 Outcome::Aborted | Outcome::RolledBack | Outcome::Superseded | Outcome::Refused,
             ) => 0.0,
@@ -103,14 +126,41 @@ impl Phase {
     /// Whether anything is still to happen.
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Loading | Self::Baking(_) => true,
+            Self::Loading
+            | Self::Shadowing(_)
+            | Self::Paused(_)
+            | Self::Waiting
+            | Self::Baking(_) => true,
             Self::Ended(_) => false,
+        }
+    }
+
+    /// Whether the candidate is loaded and has no traffic of its own.
+    pub fn is_on_trial(&self) -> bool {
+        match self {
+            Self::Shadowing(_) | Self::Paused(_) | Self::Waiting => true,
+            Self::Loading | Self::Baking(_) | Self::Ended(_) => false,
+        }
+    }
+
+    /// What is left of it, where its time runs.
+    pub fn countdown(&self) -> Option<&Countdown> {
+        match self {
+            Self::Shadowing(left) | Self::Baking(left) => Some(left),
+            Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn countdown_mut(&mut self) -> Option<&mut Countdown> {
+        match self {
+            Self::Shadowing(left) | Self::Baking(left) => Some(left),
+            Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => None,
         }
     }
 }
 
 /// One release of one version.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Rollout {
     /// Its number.
     pub id: RolloutId,
@@ -118,6 +168,9 @@ pub struct Rollout {
     pub parent: Option<RolloutId>,
     /// Whether an operator asked to go back to a version that was stable before: then it needs no watching.
     pub is_undo: bool,
+    /// Whether it begins without the evidence of its parent.
+    #[serde(default)]
+    pub is_fresh: bool,
     /// What was stable when it began; none with the first version of a model.
     pub stable: Option<Revision>,
     /// What is being released.
@@ -126,6 +179,9 @@ pub struct Rollout {
     pub plan: Plan,
     /// Where it stands.
     pub phase: Phase,
+    /// Whether every gate has passed since the candidate has all traffic.
+    #[serde(default)]
+    pub proven: bool,
     /// Who began it.
     pub actor: Actor,
     /// Why it stands where it stands.
@@ -158,7 +214,7 @@ impl fmt::Display for Actor {
 }
 
 /// One change of a rollout, as it is kept and told.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Transition {
     /// When.
     pub at: WallTime,
@@ -178,8 +234,12 @@ pub struct Transition {
 pub enum Verb {
     /// Begin one.
     Start,
-    /// Skip what is left of it.
+    /// Skip what is left of its stage.
     Promote,
+    /// Hold it.
+    Pause,
+    /// Let it go on.
+    Resume,
     /// Take it back.
     Abort,
     /// Go back to the version before.
@@ -194,6 +254,8 @@ impl Verb {
         match self {
             Self::Start => "start",
             Self::Promote => "promote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
             Self::Abort => "abort",
             Self::Undo => "undo",
             Self::Retry => "retry",

@@ -1,7 +1,9 @@
 //! What operators ask for.
 
-use super::record::{Actor, Outcome, Phase, Revision, Verb};
-use super::release::{Beginning, Change, Release};
+use super::change::{Beginning, Change};
+use super::plan::Strategy;
+use super::record::{Actor, Outcome, Phase, Revision, RolloutId, Verb};
+use super::release::Release;
 use crate::domain::model::VersionLabel;
 
 /// An operator's request.
@@ -11,10 +13,23 @@ pub struct Command {
     pub verb: Verb,
     /// The version that `start` begins with or `undo` goes back to, where it is not the usual one.
     pub version: Option<VersionLabel>,
+    /// How `start` goes about it, where that is not what the settings say.
+    pub strategy: Option<Strategy>,
+    /// Whether `promote` skips everything that is left, and not just the present stage.
+    pub full: bool,
+    /// Whether `retry` forgets the evidence that was against the candidate.
+    pub fresh: bool,
     /// Who asks.
     pub actor: Actor,
     /// Why.
     pub reason: String,
+}
+
+impl Command {
+    /// The verb alone, with everything else as it usually is.
+    pub fn plain(verb: Verb, actor: Actor, reason: String) -> Self {
+        Self { verb, version: None, strategy: None, full: false, fresh: false, actor, reason }
+    }
 }
 
 /// Why a request was not followed.
@@ -29,6 +44,14 @@ pub enum CommandRefused {
         state: String,
         /// What could be asked for.
         fitting: Vec<Verb>,
+    },
+    /// The evidence was against it, and trying until it passes would make the evidence worthless.
+    #[error(
+        "rollout {rollout} was rolled back by its evidence; `retry` begins anew only with `fresh`"
+    )]
+    NeedsFresh {
+        /// Which one.
+        rollout: RolloutId,
     },
     /// There is no such version.
     #[error("version `{version}` is not known; known: {}", labels(.known))]
@@ -46,6 +69,9 @@ impl Release {
         let mut verbs = Vec::new();
         match self.rollout().map(|rollout| &rollout.phase) {
             Some(Phase::Loading) => verbs.push(Verb::Abort),
+            Some(Phase::Shadowing(_)) => verbs.extend([Verb::Promote, Verb::Pause, Verb::Abort]),
+            Some(Phase::Paused(_)) => verbs.extend([Verb::Promote, Verb::Resume, Verb::Abort]),
+            Some(Phase::Waiting) => verbs.extend([Verb::Promote, Verb::Abort]),
             Some(Phase::Baking(_)) => verbs.extend([Verb::Promote, Verb::Abort, Verb::Undo]),
             Some(Phase::Ended(outcome)) => {
                 if self.previous().is_some() {
@@ -88,14 +114,18 @@ impl Change<'_, '_> {
         if !self.release.verbs().contains(&command.verb) {
             return Err(self.does_not_fit(command.verb, self.state()));
         }
-        let Command { verb, version, actor, reason } = command;
+        let Command { verb, version, strategy, full, fresh, actor, reason } = command;
         match verb {
-            Verb::Promote => self.complete(&actor, &reason),
+            Verb::Promote => self.promote(full, &actor, &reason),
+            Verb::Pause => self.pause(&actor, &reason),
+            Verb::Resume => self.resume(&actor, &reason),
             Verb::Abort => self.take_back(&actor, &reason),
-            Verb::Undo if self.is_baking() && version.is_none() => self.take_back(&actor, &reason),
+            Verb::Undo if self.release.is_baking() && version.is_none() => {
+                self.take_back(&actor, &reason)
+            }
             Verb::Undo => self.go_back(version, actor, reason)?,
-            Verb::Retry => self.retry(actor, reason),
-            Verb::Start => self.start(version, actor, reason)?,
+            Verb::Retry => self.retry(fresh, actor, reason)?,
+            Verb::Start => self.start(version, strategy, actor, reason)?,
         }
         Ok(())
     }
@@ -114,20 +144,44 @@ impl Change<'_, '_> {
         };
         self.must_not_be_stable(Verb::Undo, &candidate)?;
         let parent = self.release.rollout().map(|rollout| rollout.id);
-        self.begin(Beginning { candidate, parent, is_undo: true, actor, reason });
+        let beginning = Beginning::of(candidate, actor, reason);
+        self.begin(Beginning { parent, is_undo: true, ..beginning });
         Ok(())
     }
 
-    fn retry(&mut self, actor: Actor, reason: String) {
-        let Some(rollout) = self.release.rollout() else { return };
+    /// On to the next stage, or to the end.
+    fn promote(&mut self, full: bool, actor: &Actor, reason: &str) {
+        if !self.release.is_baking() {
+            self.go_live(actor, reason);
+            if !full {
+                return;
+            }
+        }
+        // A version without a bake is done already.
+        if self.release.is_baking() {
+            self.complete(actor, reason);
+        }
+    }
+
+    fn retry(&mut self, fresh: bool, actor: Actor, reason: String) -> Result<(), CommandRefused> {
+        let Some(rollout) = self.release.rollout() else { return Ok(()) };
+        if rollout.phase == Phase::Ended(Outcome::RolledBack) && !fresh {
+            return Err(CommandRefused::NeedsFresh { rollout: rollout.id });
+        }
         let (candidate, parent) = (rollout.candidate.clone(), Some(rollout.id));
         self.pardon(&candidate);
-        self.begin(Beginning { candidate, parent, is_undo: false, actor, reason });
+        self.begin(Beginning {
+            parent,
+            is_fresh: fresh,
+            ..Beginning::of(candidate, actor, reason)
+        });
+        Ok(())
     }
 
     fn start(
         &mut self,
         version: Option<VersionLabel>,
+        strategy: Option<Strategy>,
         actor: Actor,
         reason: String,
     ) -> Result<(), CommandRefused> {
@@ -138,7 +192,7 @@ impl Change<'_, '_> {
         let candidate = self.release.revision(&label)?;
         self.must_not_be_stable(Verb::Start, &candidate)?;
         self.pardon(&candidate);
-        self.begin(Beginning { candidate, parent: None, is_undo: false, actor, reason });
+        self.begin(Beginning { strategy, ..Beginning::of(candidate, actor, reason) });
         Ok(())
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Moment, WallTime};
+
+mod random;
+mod shadow;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -77,6 +78,13 @@ impl Story {
         self
     }
 
+    /// The pairs say so; there are enough of them.
+    fn judged(mut self, decision: Decision) -> Self {
+        let judgement = Judgement { decision, reason: "the pairs say so".to_owned(), pairs: 500 };
+        self.tell(Event::Judged(judgement)).unwrap();
+        self
+    }
+
     fn operator(mut self, verb: Verb) -> Self {
         self.tell(command(verb, None)).unwrap();
         self
@@ -135,7 +143,7 @@ fn digest(content: u8) -> Digest {
 fn command(verb: Verb, version: Option<&str>) -> Event {
     let version = version.map(|label| label.parse::<VersionLabel>().unwrap());
     let (actor, reason) = (Actor::Operator("ada".to_owned()), "as she says".to_owned());
-    Event::Command(Command { verb, version, actor, reason })
+    Event::Command(Command { version, ..Command::plain(verb, actor, reason) })
 }
 
 /// A model that answers with version 2, and has baked.
@@ -366,77 +374,4 @@ fn a_lost_stable_version_may_be_replaced_by_the_one_that_is_on_its_way() {
     let story = story.file("flat", 2).fails(3);
     assert_eq!(story.stands(), "1#2 (loading)", "the version before answers, and is asked for too");
     assert_eq!(story.loads(2).stands(), "1#2 (completed)", "there is nothing to go back to");
-}
-
-fn any_event() -> impl Strategy2<Value = Event> {
-    let label = prop_oneof![Just("flat"), Just("1"), Just("2"), Just("3"), Just("10")];
-    let content = 1..6u8;
-    let verb = prop_oneof![
-        Just(Verb::Start),
-        Just(Verb::Promote),
-        Just(Verb::Abort),
-        Just(Verb::Undo),
-        Just(Verb::Retry)
-    ];
-    prop_oneof![
-        4 => (label.clone(), content.clone()).prop_map(|(label, content)| {
-            Event::Seen(vec![Seen { place: place(label), digest: digest(content) }])
-        }),
-        6 => content.clone().prop_map(|content| Event::Loaded(digest(content))),
-        1 => content.prop_map(|content| {
-            Event::LoadFailed(digest(content), LoadFailure::Broken("broken".to_owned()))
-        }),
-        1 => label.clone().prop_map(|label| Event::Gone(place(label))),
-        1 => Just(Event::AllGone),
-        2 => Just(Event::Tick),
-        3 => (verb, proptest::option::of(label)).prop_map(|(verb, label)| {
-            command(verb, label.filter(|label| *label != "flat"))
-        }),
-    ]
-}
-
-use proptest::strategy::Strategy as Strategy2;
-
-proptest! {
-    #[test]
-    fn whatever_happens_the_state_is_sound(events in proptest::collection::vec((any_event(), 0..20u64), 1..60)) {
-        let mut story = Story::new();
-        for (event, minutes) in events {
-            story.clock += Duration::from_secs(minutes * 60);
-            let before = story.release.clone();
-            let told = story.told.len();
-            let result = story.tell(event);
-            let release = &story.release;
-            if result.is_err() {
-                prop_assert_eq!(&before, release, "a refused command changes nothing");
-            }
-            // An end is final: only another rollout comes after it.
-            for transition in &story.told[told..] {
-                if transition.from.is_none() {
-                    continue;
-                }
-                let ended = story.told[..told].iter().any(|earlier| {
-                    earlier.rollout.id == transition.rollout.id && !earlier.rollout.phase.is_live()
-                });
-                prop_assert!(!ended, "{transition:?}");
-            }
-            // What answers and what may be gone back to are two contents.
-            if let Some(Route { stable, previous: Some(previous) }) = release.route() {
-                prop_assert!(stable.digest != previous.digest);
-            }
-            // The route changes only by a rollout, by files that left, or by a loss; and is told.
-            let is_withdrawn = release.stable().is_none();
-            if before.stable() != release.stable() && before.stable().is_some() && !is_withdrawn {
-                let is_told = story.told.len() > told;
-                let is_loss = before.stable().is_some_and(|stable| release.broken(&stable.digest).is_some());
-                prop_assert!(is_told || is_loss, "{before:?} -> {release:?}");
-            }
-            // What is written down is all there is.
-            let written = serde_json::to_string(release).unwrap();
-            let read: Release = serde_json::from_str(&written).unwrap();
-            prop_assert_eq!(read.stable(), release.stable());
-            prop_assert_eq!(read.labels(), release.labels());
-            prop_assert_eq!(read.verbs(), release.verbs());
-        }
-    }
 }
