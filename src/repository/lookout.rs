@@ -61,6 +61,10 @@ enum Wake {
 /// How long a start waits for files that are still being written. After that they are found as later ones are.
 const FIRST_LOOK_AT_MOST: Duration = Duration::from_secs(10);
 
+/// Between two looks because of events.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
 impl Repository {
     /// Starts the loop. `on_look` is told whatever a look finds out, the first time also when that is nothing.
     ///
@@ -73,7 +77,7 @@ impl Repository {
         let (wakes, woken) = channel();
         let nudge = wakes.clone();
         std::thread::Builder::new().name("repository".to_owned()).spawn(move || {
-            let mut watcher = parts.events.then(|| watch(&parts.models, nudge)).flatten();
+            let mut watcher = parts.events.then(|| watch(&parts, nudge)).flatten();
             let intake = Intake::new(parts.models, parts.settle, parts.store, parts.known);
             Lookout { intake, poll: parts.poll }.run(&woken, watcher.as_mut(), on_look);
         })?;
@@ -147,9 +151,11 @@ impl Lookout {
 }
 
 /// Events are a courtesy: without them the looks go on.
-fn watch(models: &std::path::Path, nudge: Sender<Wake>) -> Option<Watcher> {
+fn watch(parts: &RepositoryParts, nudge: Sender<Wake>) -> Option<Watcher> {
     let on_event = move || drop(nudge.send(Wake::Look));
-    Watcher::start(models, on_event)
+    // A file that comes during the pause is taken that much later, so it is short beside the wait for stillness.
+    let pause = (parts.settle / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    Watcher::start(&parts.models, pause, on_event)
         .map_err(|error| tracing::warn!("the models' folder cannot be watched: {error}"))
         .ok()
 }

@@ -30,21 +30,23 @@ pub(super) struct Watcher {
 #[derive(Debug)]
 struct Happened;
 
-/// The least time between two calls. One copy makes thousands of events, and a look at a thousand models takes
-/// some 40 ms of a core when something changed.
-const PAUSE: Duration = Duration::from_millis(250);
-
 impl Watcher {
     /// Starts to watch. `on_event` is called from a thread of its own when something happened, for any number
-    /// of events together, and at most four times a second; after the last event there is always a call.
+    /// of events together, and with at least `pause` between two calls: one copy makes thousands of events, and a
+    /// look at a thousand models takes some 40 ms of a core when something changed. After the last event there is
+    /// always a call.
     ///
     /// # Errors
     /// What the system says when it has no room for a thread.
-    pub(super) fn start(root: &Path, on_event: impl FnMut() + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(
+        root: &Path,
+        pause: Duration,
+        on_event: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
         let (events, happened) = sync_channel(1);
         thread::Builder::new()
             .name("watcher".to_owned())
-            .spawn(move || pass_on(&happened, on_event))?;
+            .spawn(move || pass_on(&happened, pause, on_event))?;
         let root = root.to_path_buf();
         let has_gaps = Arc::new(AtomicBool::new(false));
         Ok(Self { root, events, armed: None, watched: None, has_gaps })
@@ -112,10 +114,10 @@ fn notice(events: &SyncSender<Happened>) {
     let _ = events.try_send(Happened);
 }
 
-fn pass_on(happened: &Receiver<Happened>, mut on_event: impl FnMut()) {
+fn pass_on(happened: &Receiver<Happened>, pause: Duration, mut on_event: impl FnMut()) {
     while let Ok(Happened) = happened.recv() {
         on_event();
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
     }
 }
 
@@ -149,6 +151,7 @@ mod tests {
 
     /// Long enough for a busy machine; nobody waits so long when all is well.
     const PATIENCE: Duration = Duration::from_secs(20);
+    const PAUSE: Duration = Duration::from_millis(250);
 
     struct Watched {
         _parent: tempfile::TempDir,
@@ -162,7 +165,7 @@ mod tests {
         let root = parent.path().join("models");
         fs::create_dir_all(root.join("m/..data")).unwrap();
         let (called, calls) = channel();
-        let watcher = Watcher::start(&root, move || {
+        let watcher = Watcher::start(&root, PAUSE, move || {
             let _ = called.send(());
         })
         .unwrap();

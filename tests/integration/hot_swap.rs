@@ -20,7 +20,7 @@ struct Tally {
 
 #[test]
 fn no_request_fails_and_no_client_goes_back_while_versions_come_and_go() {
-    let swaps = if is_long() { 1000 } else { 100 };
+    let swaps = if is_long() { 1000 } else { 200 };
     // Version k adds k.
     let models = Models::made().file("m/1.onnx", adder(1.0));
     let server = TestServer::with_models(models).start();
