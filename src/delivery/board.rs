@@ -25,6 +25,8 @@ pub struct ReleaseView {
     pub seq: u64,
     /// The state.
     pub release: Arc<Release>,
+    /// False while it is not in the journal: what goes back to a trusted version does not wait for that.
+    pub is_recorded: bool,
 }
 
 /// A change, as it is told.

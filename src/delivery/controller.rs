@@ -1,23 +1,23 @@
 //! The one thread that makes changes.
 //!
-//! It takes all messages that wait, lets the domain decide on each, writes all that changed in one transaction,
-//! and only then shows it. What must be loaded or unloaded follows from the state, and is the fleet's business.
+//! It takes all messages that wait and makes one round of decisions of them. What must be loaded or unloaded
+//! follows from the state, and is the fleet's business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::board::{Announcement, Board, ReleaseView};
+use super::board::{Board, ReleaseView};
 use super::clock::Clock;
-use super::deciding::Deciding;
+use super::deciding::Numbers;
 use super::fleet::{Fleet, Settings};
-use super::handle::{CommandError, Inbox, Message, Reply};
-use super::journal::{Change, Journal, JournalError, Recovered};
+use super::handle::{CommandError, Inbox, Message};
+use super::journal::{Journal, Numbered, Recovered};
+use super::round::Happening;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Event, Release, RolloutId, Transition};
+use crate::domain::rollout::{Event, Release};
 use crate::repository::{KnownFile, Looked};
-use crate::telemetry::metrics;
 
 /// What the controller works with.
 #[derive(Debug)]
@@ -57,32 +57,30 @@ impl Inbox {
 }
 
 pub(super) struct Controller {
-    journal: Journal,
-    board: Arc<Board>,
+    pub(super) journal: Journal,
+    pub(super) board: Arc<Board>,
     pub(super) fleet: Fleet,
-    releases: BTreeMap<ModelName, ReleaseView>,
+    /// What is shown.
+    pub(super) releases: BTreeMap<ModelName, ReleaseView>,
     pub(super) settings: BTreeMap<ModelName, Settings>,
-    next_rollout: RolloutId,
-    clock: Clock,
+    pub(super) numbers: Numbers,
+    pub(super) clock: Clock,
     saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
     /// Whether there may be contents that nothing refers to any more.
-    has_garbage: bool,
+    pub(super) has_garbage: bool,
     collected: Instant,
+    /// When the journal refused the last time, where that is how it was left.
+    pub(super) frozen: Option<Instant>,
     /// What could not be written down, to be decided on again.
-    undone: Vec<(ModelName, Event)>,
+    pub(super) undecided: Vec<(ModelName, Event)>,
+    /// What is shown and could not be written down, by its numbers.
+    pub(super) unwritten: BTreeMap<ModelName, Vec<Numbered>>,
     /// The files that are written down as known.
     files: BTreeSet<String>,
     first_look_is_over: bool,
     first_load_done: Option<Box<dyn FnOnce() + Send>>,
-}
-
-/// What happened to which model, and who waits for the answer.
-pub(super) struct Happening {
-    pub(super) model: ModelName,
-    pub(super) event: Event,
-    pub(super) reply: Option<Reply>,
 }
 
 impl Controller {
@@ -92,7 +90,8 @@ impl Controller {
         let mut releases = BTreeMap::new();
         for (model, (seq, mut release)) in recovered.releases {
             release.resume(clock.now());
-            releases.insert(model, ReleaseView { seq, release: Arc::new(release) });
+            let release = Arc::new(release);
+            releases.insert(model, ReleaseView { seq, release, is_recorded: true });
         }
         Self {
             journal,
@@ -100,13 +99,15 @@ impl Controller {
             fleet,
             releases,
             settings: BTreeMap::new(),
-            next_rollout: recovered.next_rollout,
+            numbers: Numbers { rollout: recovered.next_rollout, seq: recovered.next_seq },
             clock,
             saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,
             collected: Instant::now(),
-            undone: Vec::new(),
+            frozen: None,
+            undecided: Vec::new(),
+            unwritten: BTreeMap::new(),
             files: recovered.files.into_iter().map(|(file, ..)| file).collect(),
             first_look_is_over: false,
             first_load_done: Some(first_load_done),
@@ -135,29 +136,39 @@ impl Controller {
             self.tell_first_load();
             if stops {
                 self.save_countdowns_now();
+                self.confess();
                 return;
             }
         }
     }
 
     fn wait(&self, inbox: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
-        let now = self.clock.now();
-        let ticks = self.releases.values().filter_map(|view| view.release.next_tick());
-        let next_tick = ticks.min().map(|tick| tick.saturating_sub(now.monotonic));
-        let is_baking = self.releases.values().any(|view| view.release.live().is_some());
-        let save = is_baking.then(|| SAVE_EVERY.saturating_sub(self.saved.elapsed()));
-        let again = (!self.undone.is_empty()).then_some(TRY_AGAIN_AFTER);
+        let due = match self.frozen {
+            Some(refused) => Some(TRY_AGAIN_AFTER.saturating_sub(refused.elapsed())),
+            None => self.next_tick().into_iter().chain(self.next_save()).min(),
+        };
         let collect =
             self.has_garbage.then(|| COLLECT_EVERY.saturating_sub(self.collected.elapsed()));
-        match [next_tick, save, again, collect].into_iter().flatten().min() {
+        match due.into_iter().chain(collect).min() {
             Some(timeout) => inbox.recv_timeout(timeout),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
+    fn next_tick(&self) -> Option<Duration> {
+        let ticks = self.releases.values().filter_map(|view| view.release.next_tick());
+        let now = self.clock.now().monotonic;
+        ticks.min().map(|tick| tick.saturating_sub(now))
+    }
+
+    fn next_save(&self) -> Option<Duration> {
+        let is_live = self.releases.values().any(|view| view.release.live().is_some());
+        is_live.then(|| SAVE_EVERY.saturating_sub(self.saved.elapsed()))
+    }
+
     /// Turns messages into events of models; settings and loads are taken note of on the way.
     fn read(&mut self, messages: Vec<Message>) -> Vec<Happening> {
-        let again = std::mem::take(&mut self.undone);
+        let again = std::mem::take(&mut self.undecided);
         let mut happenings: Vec<Happening> = again
             .into_iter()
             .map(|(model, event)| Happening { model, event, reply: None })
@@ -207,120 +218,6 @@ impl Controller {
         }
     }
 
-    /// Decides on all that happened, writes it down at once, and shows it.
-    fn decide(&mut self, happenings: Vec<Happening>) {
-        if happenings.is_empty() {
-            return;
-        }
-        let mut drafts: BTreeMap<ModelName, (Release, Vec<Transition>)> = BTreeMap::new();
-        let mut deciding = Deciding {
-            settings: &self.settings,
-            next_rollout: &mut self.next_rollout,
-            now: self.clock.now(),
-        };
-        let mut replies = Vec::new();
-        let mut events = Vec::new();
-        for Happening { model, event, reply } in happenings {
-            self.touched.insert(model.clone());
-            let draft = drafts.entry(model.clone()).or_insert_with(|| {
-                let release = self.releases.get(&model).map(|view| Release::clone(&view.release));
-                (release.unwrap_or_default(), Vec::new())
-            });
-            match deciding.step(&model, &mut draft.0, event.clone()) {
-                Ok(transitions) => {
-                    draft.1.extend(transitions);
-                    // A version that waits, warm, needs no loading.
-                    if let Some(digest) = self.fleet.warm_candidate(&model, &draft.0)
-                        && let Ok(transitions) =
-                            deciding.step(&model, &mut draft.0, Event::Loaded(digest))
-                    {
-                        draft.1.extend(transitions);
-                    }
-                    events.push((model.clone(), event));
-                    replies.extend(reply.map(|reply| (model, reply)));
-                }
-                Err(refused) => {
-                    if let Some(reply) = reply {
-                        let _ = reply.send(Err(refused.into()));
-                    }
-                }
-            }
-        }
-        drafts.retain(|model, (release, transitions)| {
-            let known = self.releases.get(model).map(|view| &*view.release);
-            !transitions.is_empty() || known != Some(release)
-        });
-        match self.write_down(&drafts) {
-            Ok(seqs) => {
-                self.show(drafts, seqs);
-                for (model, reply) in replies {
-                    let view = self.releases.get(&model).cloned().ok_or(CommandError::UnknownModel);
-                    let _ = reply.send(view);
-                }
-            }
-            Err(error) => self.give_up(&error, events, replies),
-        }
-    }
-
-    fn write_down(
-        &mut self,
-        drafts: &BTreeMap<ModelName, (Release, Vec<Transition>)>,
-    ) -> Result<Vec<Vec<u64>>, JournalError> {
-        let now = self.clock.now();
-        let counted: Vec<(&ModelName, Release, &[Transition])> = drafts
-            .iter()
-            .map(|(model, (release, transitions))| {
-                let mut release = release.clone();
-                release.count_to(now);
-                (model, release, transitions.as_slice())
-            })
-            .collect();
-        let changes: Vec<Change<'_>> = counted
-            .iter()
-            .map(|(model, release, transitions)| Change { model, release, transitions })
-            .collect();
-        if changes.is_empty() { Ok(Vec::new()) } else { self.journal.commit(&changes) }
-    }
-
-    fn show(
-        &mut self,
-        drafts: BTreeMap<ModelName, (Release, Vec<Transition>)>,
-        seqs: Vec<Vec<u64>>,
-    ) {
-        for ((model, (release, transitions)), seqs) in drafts.into_iter().zip(seqs) {
-            let before = self.releases.get(&model).map_or(0, |view| view.seq);
-            let seq = seqs.last().copied().unwrap_or(before);
-            let view = ReleaseView { seq, release: Arc::new(release) };
-            let kept = self.settings.get(&model).map(Settings::config).unwrap_or_default().versions;
-            self.fleet.show_route(&model, &view.release, &kept);
-            self.board.show(&model, view.clone());
-            self.has_garbage |= !transitions.is_empty();
-            self.releases.insert(model.clone(), view);
-            for (seq, transition) in seqs.into_iter().zip(transitions) {
-                log(&model, &transition);
-                metrics::rollout_changed(&model, &transition.rollout.phase);
-                self.board.announce(Announcement { seq, model: model.clone(), transition });
-            }
-        }
-    }
-
-    /// What cannot be written down does not happen: it is decided on again later. A command is answered at once.
-    fn give_up(
-        &mut self,
-        error: &JournalError,
-        events: Vec<(ModelName, Event)>,
-        replies: Vec<(ModelName, Reply)>,
-    ) {
-        tracing::error!("the journal cannot be written, nothing changes: {error}");
-        self.undone = events
-            .into_iter()
-            .filter(|(_, event)| !matches!(event, Event::Command(_) | Event::Tick))
-            .collect();
-        for (_, reply) in replies {
-            let _ = reply.send(Err(CommandError::NotRecorded(error.to_string())));
-        }
-    }
-
     /// Lets what is loaded follow what was decided.
     fn follow(&mut self) {
         let now = self.clock.now();
@@ -329,12 +226,16 @@ impl Controller {
             let settings = self.settings.get(&model).cloned().unwrap_or_default();
             self.fleet.follow(&model, &view.release, &settings, now);
         }
-        if self.undone.is_empty() {
+        if self.undecided.is_empty() {
             self.fleet.decided();
         }
         if self.has_garbage && self.collected.elapsed() >= COLLECT_EVERY {
-            self.has_garbage = false;
             self.collected = Instant::now();
+            // What is not written down could be forgotten, and then what it replaced is wanted again.
+            if !self.unwritten.is_empty() {
+                return;
+            }
+            self.has_garbage = false;
             let kept =
                 self.releases.values().flat_map(|view| self.fleet.kept_contents(&view.release));
             self.fleet.collect(&kept.collect());
@@ -359,6 +260,9 @@ impl Controller {
     }
 
     fn save_countdowns_now(&mut self) {
+        if self.frozen.is_some() {
+            return;
+        }
         self.saved = Instant::now();
         let now = self.clock.now();
         let live = self.releases.iter().filter(|(_, view)| view.release.next_tick().is_some());
@@ -376,6 +280,17 @@ impl Controller {
         }
     }
 
+    /// Says what this server knows and the next one will not.
+    fn confess(&self) {
+        for model in self.unwritten.keys() {
+            tracing::error!(
+                model.name = %model,
+                "`{model}` went back to a version that was stable before, and the journal does not know of it: \
+                 a restart will go on as if it had not"
+            );
+        }
+    }
+
     fn tell_first_load(&mut self) {
         if self.first_look_is_over
             && self.fleet.is_settled()
@@ -384,14 +299,4 @@ impl Controller {
             done();
         }
     }
-}
-
-fn log(model: &ModelName, transition: &Transition) {
-    let rollout = &transition.rollout;
-    tracing::info!(
-        model.name = %model, model.version = %rollout.candidate.label, rollout.id = %rollout.id,
-        rollout.phase = rollout.phase.name(), actor = %transition.actor,
-        "rollout {} of `{model}` {} is {}: {}",
-        rollout.id, rollout.candidate.label, rollout.phase.name(), transition.reason
-    );
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One thread makes all changes, so two operators' commands cannot cross. A change is written to the [`Journal`]
-//! before anybody can see it; then the route is shown with one store. What follows from the state (which
+//! before anybody can see it (with one exception, see `round.rs`); then the route is shown with one store. What follows from the state (which
 //! versions must be loaded, which are to be unloaded) is worked out anew after each change, so that a restart in
 //! the middle of anything simply goes on.
 
@@ -18,10 +18,11 @@ mod deciding;
 mod fleet;
 mod handle;
 mod journal;
+mod round;
 mod sightings;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
-pub use journal::{Journal, JournalError, JournalReader, Recovered, RolloutHistory};
+pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::controller::{Controller, Happening};
+use super::controller::Controller;
 use super::fleet::Settings;
+use super::round::Happening;
 use crate::config::ModelConfig;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Seen};

@@ -8,6 +8,7 @@ mod admin;
 mod bad_requests;
 mod commands;
 mod deletion;
+mod full_disk;
 mod hot_swap;
 mod many_drops;
 mod many_models;

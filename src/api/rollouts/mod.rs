@@ -16,6 +16,7 @@ use super::{Api, body, events};
 use crate::delivery::{JournalError, JournalReader, ReleaseView, RolloutHistory};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::RolloutId;
+use crate::domain::wording::without_paths;
 
 pub(super) use view::{changed, current, transition};
 
@@ -173,7 +174,8 @@ async fn from_journal<T: Send + 'static>(
     let journal = api.journal.clone();
     let failed = |sentence: String| {
         tracing::error!("{sentence}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "journal_unreadable", sentence)
+        let told = without_paths(&sentence);
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "journal_unreadable", told)
     };
     match tokio::task::spawn_blocking(move || read(journal)).await {
         Ok(Ok(read)) => Ok(read),

@@ -51,7 +51,7 @@ impl Story {
 
     fn view(&self) -> ReleaseView {
         let seq = self.told.len() as u64;
-        ReleaseView { seq, release: Arc::new(self.release.clone()) }
+        ReleaseView { seq, release: Arc::new(self.release.clone()), is_recorded: true }
     }
 
     fn json(&self) -> Value {

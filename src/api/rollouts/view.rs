@@ -8,15 +8,20 @@ use crate::domain::rollout::{Outcome, Phase, Rollout, Transition, Verb};
 /// The running rollout of a model, or its last one; none when there was none yet.
 pub(in crate::api) fn current(model: &str, view: &ReleaseView) -> Option<Value> {
     let rollout = view.release.rollout()?;
-    Some(rollout_json(model, view.seq, rollout, &view.release.verbs()))
+    let mut told = rollout_json(model, view.seq, rollout, &view.release.verbs());
+    if !view.is_recorded {
+        told["recorded"] = json!(false); // the exception that an operator must know of
+    }
+    Some(told)
 }
 
 /// A rollout as a change left it. `now` is the state of the model, which may have gone on.
 pub(in crate::api) fn changed(announcement: &Announcement, now: Option<&ReleaseView>) -> Value {
     let Announcement { seq, model, transition } = announcement;
     let is_present = |view: &&ReleaseView| view.seq == *seq;
-    let verbs = now.filter(is_present).map(|view| view.release.verbs()).unwrap_or_default();
-    rollout_json(model.as_str(), *seq, &transition.rollout, &verbs)
+    now.filter(is_present)
+        .and_then(|view| current(model.as_str(), view))
+        .unwrap_or_else(|| rollout_json(model.as_str(), *seq, &transition.rollout, &[]))
 }
 
 /// A rollout of the past. The one that the model still stands at is told as it is now.

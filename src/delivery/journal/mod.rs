@@ -37,6 +37,8 @@ pub struct Recovered {
     pub releases: BTreeMap<ModelName, (u64, Release)>,
     /// The number of the rollout that begins next.
     pub next_rollout: RolloutId,
+    /// The number of the transition that comes next.
+    pub next_seq: u64,
     /// Which content a file had, and by what to tell that it still has it.
     pub files: Vec<(String, Value, Digest)>,
 }
@@ -58,9 +60,12 @@ pub struct Change<'c> {
     pub model: &'c ModelName,
     /// Its state after the change.
     pub release: &'c Release,
-    /// What is to be kept for ever of it. Without any, only the state is written.
-    pub transitions: &'c [Transition],
+    /// What is to be kept for ever of it, each with its number. Without any, only the state is written.
+    pub transitions: &'c [Numbered],
 }
+
+/// A transition and its number, which grows over all models.
+pub type Numbered = (u64, Transition);
 
 /// Why the journal cannot be used. Each is one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +123,8 @@ const WRITE_RELEASE: &str = "
     ON CONFLICT (model) DO UPDATE SET seq = max(seq, excluded.seq), release = excluded.release";
 
 const WRITE_TRANSITION: &str = "
-    INSERT INTO transitions (at, model, rollout, actor, reason, from_phase, to_phase, document)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT INTO transitions (seq, at, model, rollout, actor, reason, from_phase, to_phase, document)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const WRITE_FILE: &str = "
     INSERT INTO files (path, fingerprint, digest) VALUES (?1, ?2, ?3)
@@ -150,21 +155,22 @@ impl Journal {
         let releases = self.releases()?;
         let in_releases = releases.values().filter_map(|(_, release)| release.rollout());
         let last_known = in_releases.map(|rollout| rollout.id.0).max().unwrap_or(0);
-        let last_written: i64 = self
-            .durable
-            .query_row("SELECT coalesce(max(rollout), 0) FROM transitions", [], |row| row.get(0))
-            .map_err(|error| self.failed("read", &error))?;
-        let next_rollout = RolloutId(last_known.max(schema::number(last_written)) + 1);
+        let last = |column: &str| -> Result<u64, JournalError> {
+            let question = format!("SELECT coalesce(max({column}), 0) FROM transitions");
+            let last = self.durable.query_row(&question, [], |row| row.get(0));
+            last.map(schema::number).map_err(|error| self.failed("read", &error))
+        };
+        let next_rollout = RolloutId(last_known.max(last("rollout")?) + 1);
+        let next_seq = last("seq")? + 1;
         let files = self.files().map_err(|error| self.failed("read", &error))?;
-        Ok(Recovered { releases, next_rollout, files })
+        Ok(Recovered { releases, next_rollout, next_seq, files })
     }
 
     /// Writes changes of any number of models down: all of them, or none. When it returns they are on the disk.
-    /// Gives the number of each transition.
     ///
     /// # Errors
     /// [`JournalError`], and nothing was written.
-    pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<Vec<Vec<u64>>, JournalError> {
+    pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), JournalError> {
         let written = commit(&mut self.durable, changes);
         written.map_err(|error| self.failed("written", &error))
     }
@@ -251,16 +257,13 @@ impl Journal {
     }
 }
 
-fn commit(connection: &mut Connection, changes: &[Change<'_>]) -> rusqlite::Result<Vec<Vec<u64>>> {
+fn commit(connection: &mut Connection, changes: &[Change<'_>]) -> rusqlite::Result<()> {
     in_transaction(connection, |connection| {
-        changes
-            .iter()
-            .map(|Change { model, release, transitions }| {
-                let seqs = write_transitions(connection, model, transitions)?;
-                write_release(connection, model, release, seqs.last().copied().unwrap_or(0))?;
-                Ok(seqs)
-            })
-            .collect()
+        changes.iter().try_for_each(|Change { model, release, transitions }| {
+            write_transitions(connection, model, transitions)?;
+            let seq = transitions.last().map_or(0, |(seq, _)| *seq);
+            write_release(connection, model, release, seq)
+        })
     })
 }
 
@@ -288,25 +291,23 @@ fn write_release(
 fn write_transitions(
     connection: &Connection,
     model: &ModelName,
-    transitions: &[Transition],
-) -> rusqlite::Result<Vec<u64>> {
+    transitions: &[Numbered],
+) -> rusqlite::Result<()> {
     let mut write = connection.prepare_cached(WRITE_TRANSITION)?;
-    transitions
-        .iter()
-        .map(|transition| {
-            let seq = write.insert(params![
-                schema::integer(transition.at.0),
-                model.as_str(),
-                schema::integer(transition.rollout.id.0),
-                transition.actor.to_string(),
-                transition.reason,
-                transition.from,
-                transition.rollout.phase.name(),
-                json(transition)?,
-            ])?;
-            Ok(schema::number(seq))
-        })
-        .collect()
+    transitions.iter().try_for_each(|(seq, transition)| {
+        let written = write.execute(params![
+            schema::integer(*seq),
+            schema::integer(transition.at.0),
+            model.as_str(),
+            schema::integer(transition.rollout.id.0),
+            transition.actor.to_string(),
+            transition.reason,
+            transition.from,
+            transition.rollout.phase.name(),
+            json(transition)?,
+        ]);
+        written.map(drop)
+    })
 }
 
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Row, params};
 
-use super::{JournalError, schema};
+use super::{JournalError, Numbered, schema};
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Rollout, RolloutId, Transition};
+use crate::domain::rollout::{Rollout, RolloutId};
 
 /// Reads the journal on a connection of its own. Cheap to clone; those who read take turns. It blocks, so async code
 /// reads on a thread for that.
@@ -25,9 +25,6 @@ pub struct RolloutHistory {
     /// The number of that change.
     pub seq: u64,
 }
-
-/// A transition and its number.
-type Numbered = (u64, Transition);
 
 /// SQLite gives the columns beside the one `max` from the row that has it.
 const LAST_OF_EACH: &str = "

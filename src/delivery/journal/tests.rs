@@ -67,10 +67,30 @@ fn name(text: &str) -> ModelName {
     text.parse().unwrap()
 }
 
+/// Writes down what is new, and gives the numbers of it.
 fn commit(journal: &mut Journal, model: &ModelName, story: &mut Story) -> Vec<u64> {
-    let transitions = story.news();
-    let change = Change { model, release: &story.release, transitions: &transitions };
-    journal.commit(&[change]).unwrap().remove(0)
+    let first = journal.load().unwrap().next_seq;
+    let transitions: Vec<Numbered> = (first..).zip(story.news()).collect();
+    journal
+        .commit(&[Change { model, release: &story.release, transitions: &transitions }])
+        .unwrap();
+    transitions.into_iter().map(|(seq, _)| seq).collect()
+}
+
+/// A model of its own for each story, and what is new of it, numbered from `first` on.
+fn of_each(stories: &[Story], first: u64) -> Vec<(ModelName, Vec<Numbered>)> {
+    let mut numbers = first..;
+    let of = |(at, story): (usize, &Story)| {
+        let news = numbers.by_ref().zip(story.transitions.clone()).collect();
+        (name(&format!("model-{at:02}")), news)
+    };
+    stories.iter().enumerate().map(of).collect()
+}
+
+fn changes<'c>(stories: &'c [Story], of_each: &'c [(ModelName, Vec<Numbered>)]) -> Vec<Change<'c>> {
+    let both = stories.iter().zip(of_each);
+    both.map(|(Story { release, .. }, (model, transitions))| Change { model, release, transitions })
+        .collect()
 }
 
 /// What the disk would hold if the process ended now.
@@ -100,8 +120,12 @@ fn what_was_committed_is_there_after_a_kill() {
 fn an_empty_journal_knows_nothing() {
     let state = tempfile::tempdir().unwrap();
     let recovered = Journal::open(state.path()).unwrap().load().unwrap();
-    let nothing =
-        Recovered { releases: BTreeMap::new(), next_rollout: RolloutId(1), files: Vec::new() };
+    let nothing = Recovered {
+        releases: BTreeMap::new(),
+        next_rollout: RolloutId(1),
+        next_seq: 1,
+        files: Vec::new(),
+    };
     assert_eq!(recovered, nothing);
 }
 
@@ -110,24 +134,21 @@ fn many_models_are_committed_at_once() {
     let state = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(state.path()).unwrap();
     let mut next = 1;
-    let stories: Vec<(ModelName, Story)> = (0..50)
-        .map(|number| {
+    let stories: Vec<Story> = (0..50)
+        .map(|_| {
             let story = Story::starting_with(next).released(1);
             next = story.next_rollout;
-            (name(&format!("model-{number:02}")), story)
+            story
         })
         .collect();
-    let changes: Vec<Change<'_>> = stories
-        .iter()
-        .map(|(model, Story { release, transitions, .. })| Change { model, release, transitions })
-        .collect();
-    let seqs = journal.commit(&changes).unwrap();
-    let numbers: Vec<u64> = seqs.concat();
-    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let news = of_each(&stories, 1);
+    journal.commit(&changes(&stories, &news)).unwrap();
     let recovered = journal.load().unwrap();
     let last: Vec<u64> = recovered.releases.values().map(|(seq, _)| *seq).collect();
-    assert_eq!(last, seqs.iter().map(|seqs| *seqs.last().unwrap()).collect::<Vec<_>>());
+    let expected: Vec<u64> = news.iter().map(|(_, news)| news.last().unwrap().0).collect();
+    assert_eq!(last, expected);
     assert_eq!(recovered.next_rollout, RolloutId(next));
+    assert_eq!(recovered.next_seq, expected.last().unwrap() + 1);
 }
 
 #[test]
@@ -140,13 +161,9 @@ fn what_cannot_be_written_is_not_written_in_part() {
     // The disk is full after one more page.
     let pages: i64 = journal.durable.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     journal.durable.pragma_update(None, "max_page_count", pages + 1).unwrap();
-    let mut stories: Vec<Story> = (0..20).map(|_| Story::starting_with(2).released(1)).collect();
-    let models: Vec<ModelName> = (0..20).map(|number| name(&format!("other-{number}"))).collect();
-    let changes: Vec<Change<'_>> = models
-        .iter()
-        .zip(&mut stories)
-        .map(|(model, Story { release, transitions, .. })| Change { model, release, transitions })
-        .collect();
+    let stories: Vec<Story> = (0..20).map(|_| Story::starting_with(2).released(1)).collect();
+    let news = of_each(&stories, before.next_seq);
+    let changes = changes(&stories, &news);
     let error = journal.commit(&changes).unwrap_err().to_string();
     assert!(error.ends_with("cannot be written: database or disk is full"), "{error}");
     assert_eq!(journal.load().unwrap(), before);

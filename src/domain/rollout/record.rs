@@ -228,6 +228,24 @@ pub struct Transition {
     pub rollout: Rollout,
 }
 
+impl Transition {
+    /// Whether it brings the traffic back to a version that was trusted before, or leaves it there: what has to happen
+    /// even when nothing can be written down.
+    pub fn is_towards_stable(&self) -> bool {
+        match self.rollout.phase {
+            Phase::Ended(Outcome::Aborted | Outcome::RolledBack) => true,
+            Phase::Loading
+            | Phase::Shadowing(_)
+            | Phase::Paused(_)
+            | Phase::Waiting
+            | Phase::Baking(_)
+            | Phase::Ended(Outcome::Completed { .. } | Outcome::Superseded | Outcome::Refused) => {
+                self.rollout.is_undo
+            }
+        }
+    }
+}
+
 /// What operators can do to a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,9 @@
 //! What the tests stand on: a server, models for it, and a client that shows every byte.
 
+mod disk;
 mod http;
 mod models;
+mod process;
 mod releases;
 mod server;
 
@@ -13,6 +15,7 @@ pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{
     Models, adder, adder_with_external_data, example_model, package, test_model,
 };
+pub(crate) use process::{busy, busy_threads, resident_mib};
 pub(crate) use releases::{Finally, Served, is_long, row, whole};
 pub(crate) use server::{Plan, Run, TestServer, greenroom, library};
 

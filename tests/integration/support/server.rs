@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::disk::SmallDisk;
 use super::http::{Answer, Connection, Request};
 use super::models::{Models, package};
 use super::within;
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a server is started with.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The first to go, since what it is mounted on belongs to the others.
+    disk: Option<SmallDisk>,
     models: Models,
     folder: TempDir,
     flags: Vec<String>,
@@ -39,7 +42,8 @@ impl TestServer {
     pub(crate) fn with_models(models: Models) -> Plan {
         let folder = TempDir::with_prefix("greenroom-test-").unwrap();
         fs::write(folder.path().join("greenroom.toml"), "").unwrap();
-        let plan = Plan { models, folder, flags: Vec::new(), environment: Vec::new() };
+        let (disk, flags, environment) = (None, Vec::new(), Vec::new());
+        let plan = Plan { disk, models, folder, flags, environment };
         // Tests do not wait for slow writers, unless that is what they are about.
         plan.environment("GREENROOM_REPOSITORY__SETTLE", "50ms")
             .environment("GREENROOM_REPOSITORY__POLL", "200ms")
@@ -136,6 +140,11 @@ impl TestServer {
         self.wait_until_ready();
     }
 
+    /// The disk that the state folder has for itself.
+    pub(crate) fn disk(&self) -> &SmallDisk {
+        self.plan.disk.as_ref().unwrap()
+    }
+
     #[track_caller]
     fn wait_until_ready(&self) {
         within(PATIENCE, "a server that is ready", || {
@@ -187,6 +196,13 @@ impl Plan {
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Puts the state on a disk of its own that is as small as that; none where nothing can be mounted.
+    pub(crate) fn on_small_disk(mut self, size: &str) -> Option<Self> {
+        fs::create_dir(self.state()).unwrap();
+        self.disk = Some(SmallDisk::at(&self.state(), size)?);
+        Some(self)
     }
 
     pub(crate) fn settings_file(&self) -> PathBuf {

@@ -320,6 +320,23 @@ fn a_single_file_that_is_deleted_in_its_bake_and_put_there_again_is_released_aga
 }
 
 #[test]
+fn what_leads_back_to_a_trusted_version_is_told_from_what_leads_on() {
+    let baking = || Story::new().file("1", 1).loads(1).file("2", 2).loads(2);
+    let leads_back = |story: Story| story.told.last().unwrap().is_towards_stable();
+    assert!(leads_back(baking().operator(Verb::Undo)));
+    assert!(leads_back(baking().operator(Verb::Abort)));
+    assert!(leads_back(baking().gone("2")));
+    assert!(leads_back(baking().judged(Decision::Fail)));
+    assert!(leads_back(baking().operator(Verb::Promote).operator(Verb::Undo)));
+    assert!(leads_back(baking().operator(Verb::Promote).operator(Verb::Undo).loads(1)));
+    assert!(!leads_back(baking()));
+    assert!(!leads_back(baking().operator(Verb::Promote)));
+    assert!(!leads_back(baking().file("3", 3)));
+    assert!(!leads_back(baking().file("3", 3).fails(3)));
+    assert!(!leads_back(baking().operator(Verb::Undo).operator(Verb::Retry)));
+}
+
+#[test]
 fn a_model_without_files_leaves_after_a_minute_and_can_come_back() {
     let mut story = two_versions();
     story.tell(Event::AllGone).unwrap();
