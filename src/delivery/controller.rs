@@ -18,6 +18,7 @@ use super::round::Happening;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Release};
 use crate::repository::{KnownFile, Looked};
+use crate::system::rehearsal::Death;
 
 /// What the controller works with.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub(super) struct Controller {
     pub(super) settings: BTreeMap<ModelName, Settings>,
     pub(super) numbers: Numbers,
     pub(super) clock: Clock,
+    pub(super) death: Death,
     saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
@@ -101,6 +103,7 @@ impl Controller {
             settings: BTreeMap::new(),
             numbers: Numbers { rollout: recovered.next_rollout, seq: recovered.next_seq },
             clock,
+            death: Death::appointed(),
             saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,

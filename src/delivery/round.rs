@@ -51,6 +51,7 @@ impl Controller {
         drafts.retain(|model, draft| self.is_change(model, draft));
         match self.write_down(&drafts, now) {
             Ok(()) => {
+                self.die_before_it_shows(&drafts);
                 self.thaw();
                 for (model, draft) in drafts {
                     self.show(&model, draft, true);
@@ -113,6 +114,13 @@ impl Controller {
             .map(|(model, release, transitions)| Change { model, release, transitions })
             .collect();
         if changes.is_empty() { Ok(()) } else { self.journal.commit(&changes) }
+    }
+
+    /// Only where a test has named this moment.
+    fn die_before_it_shows(&self, drafts: &Drafts) {
+        for (_, transition) in drafts.values().flat_map(|draft| &draft.news) {
+            self.death.may_come("recorded", transition.rollout.phase.name());
+        }
     }
 
     /// All that waited for the journal has been written, or is not wanted any more.

@@ -6,4 +6,5 @@
 pub mod cores;
 pub mod filesystem;
 pub mod process;
+pub mod rehearsal;
 pub mod thread;

@@ -7,6 +7,7 @@ mod architecture;
 mod admin;
 mod bad_requests;
 mod commands;
+mod crash;
 mod deletion;
 mod full_disk;
 mod hot_swap;

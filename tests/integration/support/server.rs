@@ -140,6 +140,12 @@ impl TestServer {
         self.wait_until_ready();
     }
 
+    /// Adds to its environment, or takes out of it, from the next start on.
+    pub(crate) fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.plan.environment.retain(|(known, _)| known != name);
+        self.plan.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
     /// The disk that the state folder has for itself.
     pub(crate) fn disk(&self) -> &SmallDisk {
         self.plan.disk.as_ref().unwrap()
