@@ -13,6 +13,7 @@ mod full_disk;
 mod hot_swap;
 mod many_drops;
 mod many_models;
+mod memory;
 mod metrics;
 mod outputs;
 mod pick_up;

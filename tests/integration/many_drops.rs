@@ -1,29 +1,13 @@
 //! Many models that come at once are taken one by one, and cost nothing afterwards.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{Models, TestServer, adder, is_long, row, whole, within};
+use crate::support::{Models, TestServer, adder, busy_threads, is_long, row, whole, within};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn name(k: usize) -> String {
     format!("adder-{k:04}")
-}
-
-/// The processor time that a process has used so far.
-#[cfg(target_os = "linux")]
-fn busy(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10) // a hundredth of a second each, on every Linux that we know
-}
-
-#[cfg(target_os = "linux")]
-fn threads(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
 }
 
 #[cfg(target_os = "linux")]
@@ -55,17 +39,23 @@ fn many_models_that_come_at_once_all_answer_and_then_rest() {
     let took = began.elapsed();
     assert_eq!(server.get("/v1/models").ok()["models"].as_array().unwrap().len(), count);
 
-    let threads = threads(server.pid());
+    let threads = busy_threads(server.pid()).len();
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(threads <= cores + 16, "{threads} threads on {cores} cores");
 
     // How much it does when there is nothing to do can only be seen by letting it.
     let rest = Duration::from_secs(if is_long() { 10 } else { 3 });
     std::thread::sleep(rest);
-    let before = busy(server.pid());
+    let before = busy_threads(server.pid());
     std::thread::sleep(rest);
-    let busy = busy(server.pid()) - before;
-    println!("{count} models in {took:?}, {threads} threads; then busy for {busy:?} in {rest:?}");
+    let after = busy_threads(server.pid());
+    let used =
+        after.iter().zip(&before).map(|((name, after), (_, before))| (name, *after - *before));
+    let used: Vec<(&String, Duration)> = used.filter(|(_, used)| !used.is_zero()).collect();
+    let busy: Duration = used.iter().map(|(_, used)| *used).sum();
+    println!(
+        "{count} models in {took:?}, {threads} threads; then busy for {busy:?} in {rest:?}: {used:?}"
+    );
     if is_long() {
         assert!(busy < Duration::from_millis(20), "busy for {busy:?}");
     }

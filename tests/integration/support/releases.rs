@@ -1,6 +1,7 @@
 //! Versions that come and go: files as people put them there, and what the server says of them.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::http::{Answer, Request};
-use super::models::adder;
+use super::models::{HeavyAdder, adder};
 use super::server::TestServer;
 use super::within;
 
@@ -46,6 +47,15 @@ impl TestServer {
     pub(crate) fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let (unfinished, path) = self.beside(path);
         fs::write(&unfinished, content).unwrap();
+        fs::rename(unfinished, path).unwrap();
+    }
+
+    /// Puts a large model there in one step. The disk does not hold its zeros.
+    pub(crate) fn put_heavy(&self, path: &str, model: &HeavyAdder) {
+        let (unfinished, path) = self.beside(path);
+        let mut file = File::create(&unfinished).unwrap();
+        file.write_all(&model.beginning).unwrap();
+        file.set_len(model.length).unwrap();
         fs::rename(unfinished, path).unwrap();
     }
 
