@@ -33,11 +33,7 @@ impl Controller {
                     happenings.push(happening(model, Event::AllGone));
                 }
                 Sighting::Vanished { models } => {
-                    let names: Vec<&str> = models.iter().map(ModelName::as_str).collect();
-                    tracing::warn!(
-                        "several models vanished at once ({}): nothing changes",
-                        names.join(", ")
-                    );
+                    tracing::warn!("{}", vanished(&models));
                 }
                 Sighting::RootUnreadable { reason } => {
                     tracing::warn!("the models' folder cannot be read, nothing changes: {reason}");
@@ -77,6 +73,18 @@ impl Controller {
                     *settings = Settings::Bad(error.to_string());
                 }
             }
+        }
+    }
+}
+
+fn vanished(models: &[ModelName]) -> String {
+    match models {
+        [only] => format!(
+            "`{only}` vanished, and it seems that the whole models' folder did: nothing changes"
+        ),
+        several => {
+            let names: Vec<&str> = several.iter().map(ModelName::as_str).collect();
+            format!("several models vanished at once ({}): nothing changes", names.join(", "))
         }
     }
 }

@@ -109,6 +109,26 @@ fn a_server_whose_models_were_taken_away_answers_from_its_store() {
 }
 
 #[test]
+fn a_server_that_finds_its_folder_empty_takes_it_for_one_that_is_not_mounted_yet() {
+    let mut server = TestServer::with_models(Models::made().file("m.onnx", adder(1.0))).start();
+    server.kill();
+    fs::remove_file(server.models().join("m.onnx")).unwrap();
+    for starts in 1..=2 {
+        server.start_again();
+        within(PATIENCE, "words about what vanished", || {
+            let told = server.log().matches("`m` vanished, and it seems that").count();
+            (told >= starts).then_some(())
+        });
+        assert_eq!(server.served("m"), ("1".to_owned(), 1.0));
+        assert_eq!(server.stop().code(), Some(0));
+    }
+    assert!(!server.log().contains("unloaded in a minute"), "{}", server.log());
+    server.start_again();
+    server.put("m.onnx", adder(2.0));
+    server.serves("m", "2", 2.0);
+}
+
+#[test]
 fn models_that_vanished_do_not_end_at_the_second_restart() {
     let mut server = server();
     fs::remove_dir_all(server.models().join("m")).unwrap();

@@ -203,9 +203,11 @@ impl Intake {
             return;
         }
         let seen = missing.iter().filter(|(_, _, was_seen)| *was_seen).count();
-        let nothing_left = listing.models.is_empty() && missing.len() >= 2;
+        // A folder that is not mounted yet is empty, and one cannot tell it from one that was emptied while nobody
+        // looked. To serve too long what was deleted does less harm than to stop what was not.
+        let was_empty_from_the_start = listing.models.is_empty() && seen < missing.len();
         let went_away = seen >= 2
-            || nothing_left
+            || was_empty_from_the_start
             || missing.iter().any(|(_, absence, _)| absence.is_mounted_anew);
         let missing = missing.into_iter().map(|(name, ..)| name);
         if went_away {

@@ -54,12 +54,35 @@ fn models_that_were_removed_meanwhile_are_gone() {
 
 #[test]
 fn a_folder_that_is_not_mounted_yet_changes_nothing() {
-    let scene = scene_with(&["a.onnx", "b.onnx"]);
+    for files in [&["a.onnx", "b.onnx"][..], &["a.onnx"]] {
+        let scene = scene_with(files);
+        for file in files {
+            scene.folders.remove(file);
+        }
+        let mut scene = scene.restart();
+        let [told] = &scene.look_until_still()[..] else { panic!("{files:?}") };
+        assert!(told.ends_with(" vanished"), "{told}");
+        assert_eq!(scene.intake.files().count(), files.len(), "they stay known");
+        assert!(scene.look_until_still().is_empty());
+
+        // Mounted at last, they are what they were.
+        for file in files {
+            scene.folders.write(file, file);
+        }
+        assert_eq!(scene.look_until_still().len(), files.len());
+    }
+}
+
+#[test]
+fn what_was_removed_meanwhile_is_gone_once_the_folder_is_seen_to_have_another() {
+    let scene = scene_with(&["a.onnx"]);
     scene.folders.remove("a.onnx");
-    scene.folders.remove("b.onnx");
     let mut scene = scene.restart();
-    assert_eq!(scene.look_until_still(), [r#"[("a"), ("b")] vanished"#]);
-    assert_eq!(scene.intake.files().count(), 2, "they stay known");
+    assert_eq!(scene.look_until_still(), [r#"[("a")] vanished"#]);
+    scene.folders.write("b.onnx", "b.onnx");
+    assert_eq!(scene.look_until_still(), ["b.onnx is `b.onnx`"]);
+    let mut scene = scene.restart();
+    assert_eq!(scene.look_until_still(), ["b.onnx is `b.onnx`", "a gone"]);
 }
 
 #[test]
