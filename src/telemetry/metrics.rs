@@ -1,11 +1,12 @@
 //! The metrics: each defined once, and recorded by a function that names the event.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
+    Counter, Gauge, Histogram, IntoF64, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -111,7 +112,21 @@ impl Metrics {
 
     /// Folds what was recorded since the last call into the buckets. Without it memory grows.
     pub fn run_upkeep(&self) {
-        self.0.run_upkeep();
+        // It goes through all versions, asked or not: with a thousand that is 10 ms of a core.
+        if HAS_NEWS.swap(false, Ordering::Relaxed) {
+            self.0.run_upkeep();
+        }
+    }
+}
+
+/// Whether a histogram was recorded to since the last upkeep.
+static HAS_NEWS: AtomicBool = AtomicBool::new(false);
+
+/// Records a value. It is told after that: the other way round an upkeep in between would miss it.
+fn record(histogram: &Histogram, value: impl IntoF64) {
+    histogram.record(value);
+    if !HAS_NEWS.load(Ordering::Relaxed) {
+        HAS_NEWS.store(true, Ordering::Relaxed);
     }
 }
 
@@ -172,18 +187,18 @@ impl VersionMeter {
     pub fn answered(&self, role: Role, outcome: Outcome, elapsed: Duration) {
         let meter = self.role(role);
         meter.requests[outcome as usize].increment(1);
-        meter.request_duration.record(elapsed);
+        record(&meter.request_duration, elapsed);
     }
 
     /// A request has waited, and is run.
     pub fn waited(&self, waited: Duration) {
-        self.queue_duration.record(waited);
+        record(&self.queue_duration, waited);
     }
 
     /// So many rows have run together.
     pub fn ran(&self, role: Role, rows: usize, elapsed: Duration) {
-        self.batch_rows.record(rows as f64);
-        self.role(role).run_duration.record(elapsed);
+        record(&self.batch_rows, rows as f64);
+        record(&self.role(role).run_duration, elapsed);
     }
 
     /// So many requests wait, as seen when the metrics are read.
@@ -252,7 +267,7 @@ pub fn request_rejected(model: &str, rejection: Rejection) {
 /// A version was loaded and warmed up.
 pub fn version_loaded(model: &ModelName, elapsed: Duration) {
     counter!(LOADS, "model" => model.to_string(), "outcome" => "ok").increment(1);
-    histogram!(LOAD_DURATION, "model" => model.to_string()).record(elapsed);
+    record(&histogram!(LOAD_DURATION, "model" => model.to_string()), elapsed);
 }
 
 /// A version could not be loaded.
