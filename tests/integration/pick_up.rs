@@ -3,13 +3,17 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::support::{Models, Plan, Served, TestServer, adder, adder_with_external_data, within};
+use crate::support::{
+    HeavyAdder, Models, Plan, Served, TestServer, adder, adder_with_external_data, digest, is_long,
+    within,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const SETTLE: &str = "GREENROOM_REPOSITORY__SETTLE";
 
 fn plan(models: Models) -> Plan {
     TestServer::with_models(models)
@@ -25,38 +29,40 @@ fn served<const N: usize>(expected: [(&str, f64); N]) -> Vec<Served> {
     expected.into_iter().map(|(version, added)| (version.to_owned(), added)).collect()
 }
 
-/// An adder of about 20 MB: a description precedes the graph.
-fn long_adder(summand: f32) -> Vec<u8> {
-    const LENGTH: usize = 20 << 20;
-    let mut bytes = vec![6 << 3 | 2]; // protobuf: field 6, by its length
-    let mut length = LENGTH;
-    while length >= 0x80 {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.resize(bytes.len() + LENGTH, b' ');
-    [bytes, adder(summand)].concat()
+/// The bytes of an adder of so many MiB.
+fn heavy_adder(summand: f32, mebibytes: u64) -> Vec<u8> {
+    let HeavyAdder { mut beginning, length } = HeavyAdder::new(summand, mebibytes);
+    beginning.resize(length as usize, 0);
+    beginning
 }
 
-fn state_of(server: &TestServer, model: &str, version: &str) -> Value {
+/// Bytes that may follow a model, and mean nothing.
+fn note(text: &str) -> Vec<u8> {
+    let key = 6 << 3 | 2; // protobuf: the description, by its length
+    [&[key, text.len() as u8], text.as_bytes()].concat()
+}
+
+/// What operators are told of the last content that a label had.
+fn version(server: &TestServer, model: &str, version: &str) -> Value {
     let told = server.told(model);
     let versions = told["versions"].as_array().unwrap().iter();
-    versions.rev().find(|known| known["version"] == version).unwrap_or(&Value::Null)["state"]
-        .clone()
+    versions.rev().find(|known| known["version"] == version).cloned().unwrap_or_default()
 }
 
 #[test]
 fn a_file_that_is_written_slowly_is_served_once_it_is_whole() {
     let models = Models::made().file("m/1.onnx", adder(1.0));
     // Long enough that a busy machine is not taken for somebody who has stopped writing.
-    let plan = plan(models).environment("GREENROOM_REPOSITORY__SETTLE", "1500ms");
-    let server = plan.start();
+    let server = plan(models).environment(SETTLE, "1500ms").start();
+    let content = heavy_adder(2.0, if is_long() { 100 } else { 20 });
     let seen = server.watched("m", || {
         let mut file = File::create(server.models().join("m/2.onnx")).unwrap();
-        for piece in long_adder(2.0).chunks(1 << 20) {
+        let began = Instant::now();
+        for (written, piece) in content.chunks(128 << 10).enumerate() {
             file.write_all(piece).unwrap();
-            std::thread::sleep(Duration::from_millis(100)); // this is how slow the writer is
+            // 5 MB/s: this is how slow the writer is.
+            let due = Duration::from_millis(25) * (written as u32 + 1);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
         server.serves("m", "2", 2.0);
     });
@@ -66,25 +72,74 @@ fn a_file_that_is_written_slowly_is_served_once_it_is_whole() {
 
 #[test]
 fn a_file_whose_writer_was_interrupted_is_broken_until_it_is_whole() {
-    let server = server();
-    let content = long_adder(2.0);
+    let models = Models::made().file("m/1.onnx", adder(1.0));
+    let server = plan(models).environment(SETTLE, "500ms").start(); // as it is for everybody
+    let content = heavy_adder(2.0, 20);
     let (first, rest) = content.split_at(content.len() / 2);
     let seen = server.watched("m", || {
         let mut file = File::create(server.models().join("m/2.onnx")).unwrap();
         file.write_all(first).unwrap();
-        within(PATIENCE, "half a model is quarantined", || {
-            (state_of(&server, "m", "2") == "quarantined").then_some(())
+        let interrupted = Instant::now();
+        let told = within(PATIENCE, "half a model is quarantined", || {
+            Some(version(&server, "m", "2")).filter(|told| told["state"] == "quarantined")
         });
-        server.looks_again();
+        let reason = told["reason"].as_str().unwrap();
+        assert!(
+            reason.ends_with("Load model from m/2.onnx failed:Protobuf parsing failed."),
+            "{reason}"
+        );
+        assert!(server.log().contains("version 2 of `m` is not served: "), "{}", server.log());
+        // This is how long the writer pauses.
+        std::thread::sleep(Duration::from_secs(3).saturating_sub(interrupted.elapsed()));
         file.write_all(rest).unwrap();
         drop(file);
         server.serves("m", "2", 2.0);
     });
     assert_eq!(seen, served([("1", 1.0), ("2", 2.0)]));
-    let history = server.history("m");
-    assert_eq!(history.first().unwrap(), "- → 1 completed");
-    assert_eq!(history.last().unwrap(), "1 → 2 baking");
+    assert_eq!(server.history("m"), ["- → 1 completed", "1 → 2 refused", "1 → 2 baking"]);
     assert_eq!(server.told("m")["previous"], "1");
+}
+
+#[test]
+fn a_file_that_is_overwritten_while_it_is_read_is_taken_whole_or_not_at_all() {
+    const ROUNDS: u32 = 5;
+    let server = server();
+    let store = server.state().join("store");
+    let is_reading = || {
+        let mut names = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().starts_with(".tmp-"))
+    };
+    let mut caught = 0;
+    for round in 0..ROUNDS {
+        let label = (round + 2).to_string();
+        let path = format!("m/{label}.onnx");
+        // They differ at both ends, so that half of one and half of the other is neither.
+        let mut before = heavy_adder(100.0 + round as f32, 48);
+        let mut after = heavy_adder(200.0 + round as f32, 48);
+        before.extend(note("before"));
+        after.extend(note("after!"));
+        server.put(&path, &before);
+        within(PATIENCE, "somebody who reads it", || is_reading().then_some(()));
+        fs::OpenOptions::new()
+            .write(true)
+            .open(server.models().join(&path))
+            .unwrap()
+            .write_all(&after)
+            .unwrap();
+        server.serves("m", &label, 200.0 + f64::from(round));
+        let told = server.told("m");
+        let of_label =
+            told["versions"].as_array().unwrap().iter().filter(|known| known["version"] == label);
+        let digests: Vec<&str> = of_label.map(|known| known["digest"].as_str().unwrap()).collect();
+        let whole = [&before, &after].map(|content| format!("sha256:{}", digest(content)));
+        assert!(
+            digests.iter().all(|digest| whole.iter().any(|whole| whole == digest)),
+            "{digests:?}"
+        );
+        caught += u32::from(digests == whole[1..]);
+    }
+    println!("of {ROUNDS} files {caught} were overwritten while they were read");
+    assert!(caught > 0);
 }
 
 #[test]
@@ -117,11 +172,11 @@ fn the_date_of_a_file_does_not_matter() {
 #[test]
 fn a_file_that_is_overwritten_is_another_version_by_the_same_name() {
     let server = server();
-    let digest = |model: &Value, role: &str| {
+    let digest_of = |model: &Value, role: &str| {
         let mut versions = model["versions"].as_array().unwrap().iter();
         versions.find(|version| version["role"] == role).map(|version| version["digest"].clone())
     };
-    let before = digest(&server.told("m"), "stable");
+    let before = digest_of(&server.told("m"), "stable");
     let seen = server.watched("m", || {
         server.copy("m/1.onnx", adder(2.0));
         server.serves("m", "1", 2.0);
@@ -129,8 +184,8 @@ fn a_file_that_is_overwritten_is_another_version_by_the_same_name() {
     assert_eq!(seen, served([("1", 1.0), ("1", 2.0)]));
     let told = server.told("m");
     assert_eq!(json!([told["stable"], told["previous"]]), json!(["1", "1"]));
-    assert_eq!(digest(&told, "previous"), before);
-    assert_ne!(digest(&told, "stable"), before);
+    assert_eq!(digest_of(&told, "previous"), before);
+    assert_ne!(digest_of(&told, "stable"), before);
 }
 
 #[test]
@@ -210,7 +265,7 @@ fn an_older_version_that_appears_is_known_and_not_served() {
     let seen = server.watched("m", || {
         server.put("m/3.onnx", adder(3.0));
         within(PATIENCE, "version 3 is known", || {
-            (state_of(&server, "m", "3") == "found").then_some(())
+            (version(&server, "m", "3")["state"] == "found").then_some(())
         });
         server.looks_again();
     });

@@ -6,9 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::support::{Models, TestServer, adder, is_long, row, whole, within};
+use crate::support::{Models, TestServer, adder, digest, is_long, row, whole, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const KEPT: usize = 3;
@@ -17,11 +16,6 @@ const KEPT: usize = 3;
 fn names(folder: &std::path::Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     names.map(|name| name.into_string().unwrap()).collect()
-}
-
-/// The name of a content in the store.
-fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Numbers that are all over the place, the same ones each time.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{
-    HeavyAdder, Models, adder, adder_with_external_data, example_model, package, test_model,
+    HeavyAdder, Models, adder, adder_with_external_data, digest, example_model, package, test_model,
 };
 pub(crate) use process::{busy, busy_threads, resident_mib};
 pub(crate) use releases::{Finally, Served, is_long, row, whole};

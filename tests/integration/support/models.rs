@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// The package's folder, which is the server's working directory too.
@@ -61,6 +62,11 @@ pub(crate) fn test_model(name: &str) -> Vec<u8> {
 /// The bytes of `models/{path}`, an example model.
 pub(crate) fn example_model(path: &str) -> Vec<u8> {
     fs::read(package().join("models").join(path)).unwrap()
+}
+
+/// The name of a content in the store.
+pub(crate) fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).into_iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A model that adds `summand` to whatever it gets.
