@@ -1,11 +1,11 @@
 //! A file that is deleted takes back what was being released from it, and never what answers.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Models, TestServer, adder, within};
+use crate::support::{Models, TestServer, adder, is_long, row, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,6 +58,24 @@ fn a_model_whose_only_file_is_replaced_by_its_deletion_goes_on_for_a_while() {
     server.looks_again();
     assert_eq!(server.served("m"), ("1".to_owned(), 1.0));
     assert_eq!(server.history("m"), ["- → 1 completed"]);
+}
+
+#[test]
+fn a_model_whose_files_stay_away_is_unloaded_after_a_minute() {
+    if !is_long() {
+        return eprintln!("skipped: it takes a minute");
+    }
+    let server = server();
+    fs::remove_dir_all(server.models().join("m")).unwrap();
+    let deleted = Instant::now();
+    within(2 * PATIENCE, "an end", || (server.ask(&row("m")).status == 404).then_some(()));
+    assert!(deleted.elapsed() > Duration::from_secs(60), "after {:?}", deleted.elapsed());
+    assert_eq!(server.get("/v1/models").ok(), json!({ "models": [] }));
+    within(PATIENCE, "an empty store", || {
+        (fs::read_dir(server.state().join("store")).unwrap().count() == 0).then_some(())
+    });
+    server.put("m/2.onnx", adder(2.0));
+    server.serves("m", "2", 2.0);
 }
 
 #[test]

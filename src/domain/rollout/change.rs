@@ -275,6 +275,9 @@ impl<'r, 'c> Change<'r, 'c> {
             self.release.keep = None;
         }
         if self.release.leaving.as_ref().is_some_and(|leaving| leaving.is_over(now)) {
+            if self.release.live().is_some() {
+                self.end(Outcome::Aborted, &Actor::File, "the model's files were deleted");
+            }
             let (barred, broken) = (self.release.barred.clone(), self.release.broken.clone());
             let rollout = self.release.rollout.clone();
             *self.release = Release { barred, broken, rollout, ..Release::default() };

@@ -351,6 +351,16 @@ fn a_model_without_files_leaves_after_a_minute_and_can_come_back() {
 }
 
 #[test]
+fn a_model_without_files_leaves_with_the_version_that_was_being_watched() {
+    let mut story = Story::new().file("1", 1).loads(1).file("2", 2).loads(2);
+    story.tell(Event::AllGone).unwrap();
+    let story = story.after(MINUTE);
+    assert_eq!(story.stands(), "nothing (aborted)");
+    assert_eq!(story.wanted(), Vec::<String>::new());
+    assert_eq!(story.file("2", 2).loads(2).stands(), "2#2 (completed)");
+}
+
+#[test]
 fn a_single_file_gives_each_content_a_version() {
     let story = Story::new().file("flat", 1).loads(1).file("flat", 2).loads(2);
     assert_eq!(story.stands(), "2#2 < 1#1 (baking)");

@@ -71,6 +71,11 @@ proptest! {
             if let Some(Route { stable, previous: Some(previous), .. }) = release.route() {
                 prop_assert!(stable.digest != previous.digest);
             }
+            // What is being watched is what answers.
+            let watched = release.live().filter(|rollout| matches!(rollout.phase, Phase::Baking(_)));
+            if let Some(watched) = watched {
+                prop_assert_eq!(release.stable(), Some(&watched.candidate));
+            }
             // The route changes only by a rollout, by files that left, or by a loss; and is told.
             let is_withdrawn = release.stable().is_none();
             if before.stable() != release.stable() && before.stable().is_some() && !is_withdrawn {
