@@ -4,11 +4,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use crate::measure::sleep_until;
 use crate::wire::{Answer, Connection};
 
 /// What the names of the clients' threads begin with.
@@ -97,6 +100,49 @@ impl Connections<'_> {
             loops.spawn_on(one, self.client.runtime.handle());
         }
         let seen = meanwhile();
+        let patience = span.until.saturating_duration_since(Instant::now()) + PATIENCE;
+        Ok((self.gather(loops, patience)?, seen))
+    }
+
+    /// How many requests a second are answered when everybody asks as fast as possible.
+    pub(crate) fn fastest(&mut self, during: Duration) -> io::Result<f64> {
+        let from = Instant::now();
+        let (latencies, ()) = self.drive(Span { from, until: from + during }, || {})?;
+        Ok(latencies.len() as f64 / during.as_secs_f64())
+    }
+
+    /// An open loop: so many requests a second, by the connections in turn, for as long as `meanwhile` runs on the
+    /// calling thread. They are sent whether the ones before are answered or not, and a connection that is late
+    /// counts from when it was its turn.
+    pub(crate) fn stream<T>(
+        &mut self,
+        per_second: f64,
+        meanwhile: impl FnOnce() -> T,
+    ) -> io::Result<(Latencies, T)> {
+        let mut loops = JoinSet::new();
+        let mut turns = Vec::with_capacity(self.idle.len());
+        for connection in self.idle.drain(..) {
+            let (turn, taken) = unbounded_channel();
+            turns.push(turn);
+            let one = ask_in_turn(connection, self.exchange.clone(), taken);
+            loops.spawn_on(one, self.client.runtime.handle());
+        }
+        let is_over = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let clock = std::thread::Builder::new().name(format!("{THREADS}-clock"));
+            clock.spawn_scoped(scope, || give_turns(turns, per_second, &is_over))?;
+            let seen = meanwhile();
+            is_over.store(true, Ordering::Relaxed);
+            io::Result::Ok(seen)
+        })?;
+        Ok((self.gather(loops, PATIENCE)?, seen))
+    }
+
+    fn gather(
+        &mut self,
+        mut loops: JoinSet<io::Result<(Connection, Latencies)>>,
+        patience: Duration,
+    ) -> io::Result<Latencies> {
         let all = async {
             let mut latencies = Vec::new();
             while let Some(one) = loops.join_next().await {
@@ -106,11 +152,34 @@ impl Connections<'_> {
             }
             io::Result::Ok(latencies)
         };
-        let patience = span.until.saturating_duration_since(Instant::now()) + PATIENCE;
-        let latencies =
-            self.client.runtime.block_on(async { tokio::time::timeout(patience, all).await? })?;
-        Ok((latencies, seen))
+        self.client.runtime.block_on(async { tokio::time::timeout(patience, all).await? })
     }
+}
+
+/// Tells each connection when it is its turn, until it is over.
+fn give_turns(turns: Vec<UnboundedSender<Instant>>, per_second: f64, is_over: &AtomicBool) {
+    let began = Instant::now();
+    for (number, turn) in (0_u32..).zip(turns.iter().cycle()) {
+        sleep_until(began + Duration::from_secs_f64(f64::from(number) / per_second));
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        // A connection that failed takes no more turns, and says why in the end.
+        let _ = turn.send(Instant::now());
+    }
+}
+
+async fn ask_in_turn(
+    mut connection: Connection,
+    exchange: Arc<Exchange>,
+    mut turns: UnboundedReceiver<Instant>,
+) -> io::Result<(Connection, Latencies)> {
+    let mut latencies = Vec::with_capacity(4096);
+    while let Some(turn) = turns.recv().await {
+        connection.expect(&exchange.request, &exchange.body).await?;
+        latencies.push(u32::try_from(turn.elapsed().as_nanos()).unwrap_or(u32::MAX));
+    }
+    Ok((connection, latencies))
 }
 
 async fn ask_again_and_again(

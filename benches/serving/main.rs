@@ -9,6 +9,9 @@
 //! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
 //! ```
 //!
+//! One scene has no floor: [`loading`] compares the server with itself, while it loads a large model and while it
+//! does not.
+//!
 //! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
 //!
 //! A scene is a row in [`scenes`]; [`wire`] knows how one exchange looks, [`load`] how exchanges follow each
@@ -17,7 +20,11 @@
 mod cpu;
 mod floor;
 mod load;
+mod loading;
 mod measure;
+#[expect(dead_code, reason = "the tests make other models, too")]
+#[path = "../../tests/integration/support/onnx.rs"]
+mod onnx;
 mod ours;
 mod report;
 mod scene;
@@ -30,6 +37,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use self::load::{Client, Exchange};
+use self::loading::Loading;
 use self::measure::{Contest, Plan, Round};
 use self::ours::Ours;
 use self::report::Report;
@@ -79,10 +87,10 @@ fn main() -> ExitCode {
     greenroom::system::process::prepare();
     let outcome = match Purpose::of_this_start() {
         Purpose::Measure(flags) => {
-            measure_scenes(&flags.filter, Plan::new(flags.windows, flags.seconds))
-                .and_then(|report| report.write())
+            let plan = Plan::new(flags.windows, flags.seconds);
+            measure_scenes(&flags.filter, plan, 100).and_then(|report| report.write())
         }
-        Purpose::Try => measure_scenes("", Plan::new(1, 0.05)).map(drop),
+        Purpose::Try => measure_scenes("", Plan::new(1, 0.05), 1).map(drop),
         Purpose::List => Ok(()),
     };
     match outcome {
@@ -94,10 +102,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures the scenes with `filter` in their names, and prints what comes out.
-fn measure_scenes(filter: &str, plan: Plan) -> Result<Report, Box<dyn Error>> {
+/// Measures the scenes with `filter` in their names, and prints what comes out. A large model has so many MiB.
+fn measure_scenes(
+    filter: &str,
+    plan: Plan,
+    large_mebibytes: u64,
+) -> Result<Report, Box<dyn Error>> {
     let scenes = scenes();
-    let known: Vec<_> = scenes.iter().map(|scene| scene.name).collect();
+    let known: Vec<_> = scenes.iter().map(|scene| scene.name).chain([loading::NAME]).collect();
     if !known.iter().any(|name| name.contains(filter)) {
         return Err(format!(
             "no scene has `{filter}` in its name; there are: {}",
@@ -113,6 +125,13 @@ fn measure_scenes(filter: &str, plan: Plan) -> Result<Report, Box<dyn Error>> {
         let rounds = measure(scene, &client, &ours, plan)
             .map_err(|error| format!("scene `{}`: {error}", scene.name))?;
         report.add(scene, &rounds);
+    }
+    if let Some(scene) = scenes.first().filter(|_| loading::NAME.contains(filter)) {
+        let mebibytes = large_mebibytes;
+        let rounds = Loading { client: &client, ours: &ours, scene, mebibytes }
+            .rounds(plan)
+            .map_err(|error| format!("scene `{}`: {error}", loading::NAME))?;
+        report.add_loading(scene, mebibytes, &rounds);
     }
     ours.stop()?;
     Ok(report)

@@ -92,25 +92,27 @@ fn window(plan: Plan, connections: &mut Connections<'_>) -> Result<Window, Box<d
         sleep_until(span.until);
         (CpuTime::now().since(cpu), MachineTime::now().since(machine))
     })?;
-    if latencies.is_empty() {
-        return Err("no request was answered in a whole window".into());
-    }
     latencies.sort_unstable();
     let requests = latencies.len() as f64;
-    let percentile = |share: f64| f64::from(latencies[((requests - 1.0) * share) as usize]) / 1e3;
     let used = cpu.client + cpu.server;
     Ok(Window {
         requests_per_second: requests / plan.window.as_secs_f64(),
-        p50_us: percentile(0.5),
-        p99_us: percentile(0.99),
-        p999_us: percentile(0.999),
+        p50_us: percentile(&latencies, 0.5)?,
+        p99_us: percentile(&latencies, 0.99)?,
+        p999_us: percentile(&latencies, 0.999)?,
         server_cpu_us: cpu.server.as_secs_f64() * 1e6 / requests,
         client_cpu_us: cpu.client.as_secs_f64() * 1e6 / requests,
         others: machine.share_of_others(used, plan.window),
     })
 }
 
-fn sleep_until(moment: Instant) {
+/// In microseconds, of latencies in order.
+pub(crate) fn percentile(sorted: &[u32], share: f64) -> Result<f64, Box<dyn Error>> {
+    let last = sorted.len().checked_sub(1).ok_or("no request was answered in a whole window")?;
+    Ok(f64::from(sorted[(last as f64 * share) as usize]) / 1e3)
+}
+
+pub(crate) fn sleep_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 

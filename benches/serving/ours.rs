@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use greenroom::app::App;
 use greenroom::config::ServerConfig;
@@ -23,6 +24,7 @@ pub(crate) struct Ours {
     runtime: Runtime,
     running: JoinHandle<Result<(), greenroom::app::StartError>>,
     stop: oneshot::Sender<()>,
+    models: TempDir,
     _state: TempDir,
 }
 
@@ -35,12 +37,16 @@ impl Ours {
             .thread_name("http")
             .enable_all()
             .build()?;
-        let state = tempfile::tempdir()?;
+        let (models, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models"), models.path())?;
         let mut config = ServerConfig {
-            models: Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
+            models: models.path().to_path_buf(),
             state: state.path().to_path_buf(),
             ..ServerConfig::default()
         };
+        // Large models come one after the other, and nobody writes them slowly.
+        config.repository.keep_revisions = 2;
+        config.repository.settle = Duration::from_millis(50);
         config.http.listen = "127.0.0.1:0".parse()?;
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
         let address = app.addresses().http;
@@ -50,11 +56,16 @@ impl Ours {
             let _ = stopped.await;
         }));
         runtime.block_on(ready(address))?;
-        Ok(Self { address, runtime, running, stop, _state: state })
+        Ok(Self { address, runtime, running, stop, models, _state: state })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The folder that it serves, which is its own.
+    pub(crate) fn models(&self) -> &Path {
+        self.models.path()
     }
 
     /// Ends it, as a signal would.
@@ -62,6 +73,19 @@ impl Ours {
         let _ = self.stop.send(());
         Ok(self.runtime.block_on(self.running)??)
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_folder(&entry.path(), &to)?,
+            false => drop(fs::copy(entry.path(), to)?),
+        }
+    }
+    Ok(())
 }
 
 async fn ready(address: SocketAddr) -> Result<(), Box<dyn Error>> {

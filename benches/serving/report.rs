@@ -7,6 +7,7 @@ use greenroom::system::cores::Cores;
 use serde_json::{Value, json};
 
 use crate::cpu;
+use crate::loading::{self, Stretch};
 use crate::measure::{Plan, Quartiles, Round, Window};
 use crate::scene::Scene;
 
@@ -60,6 +61,39 @@ impl Report {
             "ratios": ratios.json(),
             "resident_kib": resident_kib,
             "rounds": rounds.iter().map(round_json).collect::<Vec<_>>(),
+        }));
+    }
+
+    /// The same for what requests notice of a load.
+    pub(crate) fn add_loading(&mut self, scene: &Scene, mebibytes: u64, rounds: &[loading::Round]) {
+        println!("\n{} (`{}`, and one of {mebibytes} MiB)", loading::NAME, scene.model);
+        println!(
+            "{:<14}{:>12}{:>10}{:>10}{:>10}{:>10}",
+            "", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "s"
+        );
+        print_stretches("quiet", rounds.iter().map(|round| &round.quiet));
+        print_stretches("loading", rounds.iter().map(|round| &round.loading));
+        print_stretches("quiet again", rounds.iter().map(|round| &round.quiet_again));
+        let loading_to_quiet = |of: fn(&Stretch) -> f64| {
+            Quartiles::of(rounds.iter().map(|round| round.loading_to_quiet(of)))
+        };
+        let p99 = |stretch: &Stretch| stretch.p99_us;
+        let quiet_p99 = Quartiles::of(rounds.iter().map(|round| round.quiet_to_quiet(p99)));
+        let (p50, p99) = (loading_to_quiet(|stretch| stretch.p50_us), loading_to_quiet(p99));
+        print_ratio("p99, loading to quiet", p99);
+        print_ratio("p99, quiet to itself", quiet_p99);
+        print_ratio("p50, loading to quiet", p50);
+        self.scenes.push(json!({
+            "name": loading::NAME,
+            "model": scene.model,
+            "connections": scene.connections,
+            "large_mebibytes": mebibytes,
+            "ratios": {
+                "p99": quartiles_json(p99),
+                "quiet_p99": quartiles_json(quiet_p99),
+                "p50": quartiles_json(p50),
+            },
+            "rounds": rounds.iter().map(loading_json).collect::<Vec<_>>(),
         }));
     }
 
@@ -130,6 +164,18 @@ fn print_windows<'a>(name: &str, windows: impl Iterator<Item = &'a Window> + Clo
     );
 }
 
+fn print_stretches<'a>(name: &str, stretches: impl Iterator<Item = &'a Stretch> + Clone) {
+    let median = |of: fn(&Stretch) -> f64| Quartiles::of(stretches.clone().map(of)).median;
+    println!(
+        "{name:<14}{:>12.0}{:>10.0}{:>10.0}{:>10.0}{:>10.2}",
+        median(|stretch| stretch.requests_per_second),
+        median(|stretch| stretch.p50_us),
+        median(|stretch| stretch.p99_us),
+        median(|stretch| stretch.p999_us),
+        median(|stretch| stretch.seconds),
+    );
+}
+
 fn print_ratio(name: &str, Quartiles { low, median, high }: Quartiles) {
     println!("{name:<30}{median:>6.3} ({low:.3} to {high:.3})");
 }
@@ -155,5 +201,23 @@ fn window_json(window: &Window) -> Value {
         "server_cpu_us": window.server_cpu_us,
         "client_cpu_us": window.client_cpu_us,
         "others": window.others,
+    })
+}
+
+fn loading_json(round: &loading::Round) -> Value {
+    json!({
+        "quiet": stretch_json(&round.quiet),
+        "loading": stretch_json(&round.loading),
+        "quiet_again": stretch_json(&round.quiet_again),
+    })
+}
+
+fn stretch_json(stretch: &Stretch) -> Value {
+    json!({
+        "seconds": stretch.seconds,
+        "requests_per_second": stretch.requests_per_second,
+        "p50_us": stretch.p50_us,
+        "p99_us": stretch.p99_us,
+        "p999_us": stretch.p999_us,
     })
 }

@@ -52,7 +52,7 @@ impl Controller {
         match self.write_down(&drafts, now) {
             Ok(()) => {
                 self.die_before_it_shows(&drafts);
-                self.thaw();
+                self.thaw(!drafts.is_empty() || !self.unwritten.is_empty());
                 for (model, draft) in drafts {
                     self.show(&model, draft, true);
                 }
@@ -124,13 +124,11 @@ impl Controller {
     }
 
     /// All that waited for the journal has been written, or is not wanted any more.
-    fn thaw(&mut self) {
-        self.frozen = None;
-        for (model, owed) in std::mem::take(&mut self.unwritten) {
-            tracing::info!(
-                model.name = %model,
-                "the journal has what happened to `{model}` now: {} changes", owed.len()
-            );
+    fn thaw(&mut self, was_written: bool) {
+        if self.frozen.take().is_some() && was_written {
+            tracing::info!("the journal can be written again, and has all that happened");
+        }
+        for model in std::mem::take(&mut self.unwritten).into_keys() {
             if let Some(view) = self.releases.get_mut(&model) {
                 view.is_recorded = true;
                 self.board.show(&model, view.clone());

@@ -24,6 +24,8 @@ pub(super) struct Rollout {
     reason: String,
     actor: String,
     bake_s: Option<u64>,
+    /// Told when it is not.
+    recorded: Option<bool>,
 }
 
 impl Rollout {
@@ -50,12 +52,15 @@ pub(super) fn status_text(rollout: &Rollout, now: SystemTime) -> String {
     let after = rollout.parent.as_ref().map(|parent| format!(", after {parent}"));
     let bake = rollout.bake_s.filter(|_| rollout.phase == "baking");
     let of = bake.map(|seconds| format!(", of {}", roughly(Duration::from_secs(seconds))));
+    let is_owed = rollout.recorded == Some(false);
+    let owed = if is_owed { "not written yet; a restart would not know of this" } else { "" };
     let rows = [
         ("rollout", format!("{id}, {strategy}{}", after.unwrap_or_default())),
         ("traffic", format!("{} % on version {candidate}", rollout.weight)),
         ("since", format!("{}{}", ago(&rollout.since, now), of.unwrap_or_default())),
         ("started", format!("{} by {actor}", ago(&rollout.started, now))),
         ("reason", reason.replace(char::is_control, " ")),
+        ("journal", owed.to_owned()),
         ("possible", rollout.verbs.join(", ")),
     ];
     let rows = named(rows.into_iter().filter(|(_, value)| !value.is_empty()));
@@ -157,6 +162,14 @@ mod tests {
         reason    it was stable before
         possible  undo, start
         ");
+    }
+
+    #[test]
+    fn what_is_not_in_the_journal_is_told() {
+        let mut rollout = undone();
+        rollout["recorded"] = json!(false);
+        let text = status_text(&read(rollout), now());
+        assert!(text.contains("\njournal   not written yet; a restart would"), "{text}");
     }
 
     #[test]

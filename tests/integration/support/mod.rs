@@ -3,6 +3,7 @@
 mod disk;
 mod http;
 mod models;
+mod onnx;
 mod process;
 mod releases;
 mod server;
@@ -12,9 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use http::{Answer, Connection, Request};
-pub(crate) use models::{
-    HeavyAdder, Models, adder, adder_with_external_data, digest, example_model, package, test_model,
-};
+pub(crate) use models::{Models, adder, digest, example_model, package, test_model};
+pub(crate) use onnx::{HeavyAdder, adder_with_external_data};
 pub(crate) use process::{busy, busy_threads, resident_mib};
 pub(crate) use releases::{Finally, Served, is_long, row, whole};
 pub(crate) use server::{Plan, Run, TestServer, greenroom, library};

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::http::{Answer, Request};
-use super::models::{HeavyAdder, adder};
+use super::models::adder;
+use super::onnx::HeavyAdder;
 use super::server::TestServer;
 use super::within;
 

@@ -1,0 +1,87 @@
+//! Models written by hand, for what no converter makes. The bench takes them from here, too.
+//!
+//! ONNX is protobuf, of which this takes two forms: numbers, and everything else by its length.
+
+/// A model that adds two numbers, f32, which stand in another file.
+pub(crate) fn adder_with_external_data(location: &str) -> Vec<u8> {
+    let entry = |key: &str, value: &str| bytes(13, &[text(1, key), text(2, value)]);
+    let place = [entry("location", location), entry("offset", "0"), entry("length", "8")];
+    let summands = [number(1, 2), number(2, 1), text(8, "c"), place.concat(), number(14, 1)];
+    let graph = [node("Add", &["X", "c"], "Y"), text(2, "g"), bytes(5, &summands)];
+    model(&[graph.concat(), port(11, "X"), port(12, "Y")].concat(), 0)
+}
+
+/// A model that adds a number, and is as large as its weights: the beginning, after which the file has zeros up to
+/// [`Self::length`]. It takes the summand out of the weights for each request, so all of them must be in memory, and
+/// that costs it no time.
+pub(crate) struct HeavyAdder {
+    pub(crate) beginning: Vec<u8>,
+    pub(crate) length: u64,
+}
+
+impl HeavyAdder {
+    pub(crate) fn new(summand: f32, mebibytes: u64) -> Self {
+        const ROWS_TOLD: usize = 8;
+        let weights = mebibytes << 20;
+        let rows = weights / 8;
+        // Which rows are taken depends on the shape of the input, so that nobody can work it out beforehand.
+        let nodes = [
+            node("Shape", &["X"], "shape"),
+            node("Gather", &["w", "shape"], "rows"),
+            node("ReduceMax", &["rows"], "summand"),
+            node("Add", &["X", "summand"], "Y"),
+        ];
+        let dims = [number(1, rows), number(1, 2), number(2, 1), text(8, "w")].concat();
+        let told = [summand; 2 * ROWS_TOLD].map(f32::to_le_bytes).concat();
+        let data = [key(9, 2), varint(weights), told.clone()].concat();
+        let rest = weights - told.len() as u64;
+        let tensor = [key(5, 2), varint((dims.len() + data.len()) as u64 + rest), dims, data];
+        let graph = [nodes.concat(), text(2, "g"), port(11, "X"), port(12, "Y"), tensor.concat()];
+        let beginning = model(&graph.concat(), rest);
+        Self { length: beginning.len() as u64 + rest, beginning }
+    }
+}
+
+/// A model whose graph goes on for some more bytes.
+fn model(graph: &[u8], more: u64) -> Vec<u8> {
+    let opset = bytes(8, &[number(2, 18)]);
+    [number(1, 8), opset, key(7, 2), varint(graph.len() as u64 + more), graph.to_vec()].concat()
+}
+
+fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
+    let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
+    bytes(1, &[inputs, text(2, output), text(4, operator)])
+}
+
+/// An input or an output of any number of rows and two columns.
+fn port(field: u8, name: &str) -> Vec<u8> {
+    let shape = bytes(2, &[bytes(1, &[text(2, "N")]), bytes(1, &[number(1, 2)])]);
+    bytes(field, &[text(1, name), bytes(2, &[bytes(1, &[number(1, 1), shape])])])
+}
+
+fn number(field: u8, value: u64) -> Vec<u8> {
+    [key(field, 0), varint(value)].concat()
+}
+
+fn text(field: u8, text: &str) -> Vec<u8> {
+    bytes(field, &[text.as_bytes().to_vec()])
+}
+
+fn bytes(field: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    let content = parts.concat();
+    [key(field, 2), varint(content.len() as u64), content].concat()
+}
+
+fn key(field: u8, form: u8) -> Vec<u8> {
+    vec![field << 3 | form]
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
