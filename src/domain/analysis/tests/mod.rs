@@ -1,0 +1,31 @@
+//! What holds for the analysis as a whole: properties, and simulated rollouts.
+
+mod cells;
+mod chance;
+mod errors_table;
+mod flips_table;
+mod guarantees;
+mod latency_table;
+mod properties;
+mod rollouts;
+mod stories;
+
+use std::time::Duration;
+
+use super::*;
+
+/// The values of the reference have six decimals.
+#[track_caller]
+pub(super) fn assert_near(value: f64, expected: f64) {
+    assert!((value - expected).abs() < 6e-7, "{value} instead of {expected}");
+}
+
+/// A run that took so many milliseconds.
+pub(super) fn answered(milliseconds: u64) -> RunOutcome {
+    RunOutcome::Answered { time: Duration::from_millis(milliseconds) }
+}
+
+/// A pair without outputs.
+pub(super) fn pair(stable: RunOutcome, candidate: RunOutcome) -> PairOutcome {
+    PairOutcome { stable, candidate, outputs: Vec::new(), contract_broken: None }
+}
