@@ -36,6 +36,7 @@ WORKDIR /opt/greenroom
 COPY --from=build /greenroom/.onnxruntime/libonnxruntime*.so ./
 COPY --from=build /greenroom/.onnxruntime/LICENSE /greenroom/.onnxruntime/ThirdPartyNotices.txt licenses/onnxruntime/
 COPY LICENSE-APACHE LICENSE-MIT licenses/
+COPY src/api/shadow_report/page/library/LICENSES.txt licenses/plot/
 COPY --from=build /greenroom/greenroom ./
 RUN ln -s /opt/greenroom/greenroom /usr/local/bin/greenroom
 
