@@ -520,6 +520,28 @@ slow (float[N, 2] X, int64 loops) => (float[N, 2] Y)
 }
 """
 
+# As `slow`, but the loops are counted by the largest X: the zeros of a warm-up cost nothing, and a request chooses
+# how long this model takes while another one with the same inputs answers at once.
+PATIENT = """
+patient (float[N, 2] X) => (float[N, 2] Y)
+<float zero = {0}, int64[1] size = {327680}>
+{
+  true = Constant <value = bool {1}> ()
+  largest = ReduceMax <keepdims = 0> (X)
+  positive = Relu (largest)
+  loops = Cast <to = 7> (positive)
+  sum = ReduceSum <keepdims = 0> (X)
+  nothing = Mul (sum, zero)
+  zeros = Expand (nothing, size)
+  Y = Loop <body = turn (int64 number, bool go, float[N, 2] y) => (bool go_on, float[N, 2] y_next) {
+    ones = Cos (zeros)
+    one = ReduceMax <keepdims = 0> (ones)
+    y_next = Add (y, one)
+    go_on = Identity (go)
+  }> (loops, true, X)
+}
+"""
+
 # Each input comes back as it is: one for every type that requests are often made of.
 TYPES = """
 types (bool[N] b, int32[N] i, int64[N] l, float[N] f, double[N] d, string[N] s)
@@ -598,6 +620,7 @@ def write_test_models(root: Path) -> None:
     graphs = {
         "adder": adder(),
         "slow": parse(SLOW),
+        "patient": parse(PATIENT),
         "types": parse(TYPES),
         "fails": parse(FAILS),
         "scalar": parse(SCALAR),
@@ -606,11 +629,81 @@ def write_test_models(root: Path) -> None:
         "sequence": parse(SEQUENCE),
         "quantized": parse(QUANTIZED),
     }
-    for name, graph in graphs.items():
+    for name, graph in (graphs | candidates(root)).items():
         onnx.checker.check_model(graph, full_check=True)
         save(graph, folder / f"{name}.onnx")
     (folder / "truncated.onnx").write_bytes(first_half(root / MODELS / "iris/1.onnx"))
     (folder / "text.onnx").write_text("This is a text file, not a model.\n")
+
+
+# Candidates for the trained models, each wrong in one way, or not at all ----------------------
+
+
+def candidates(root: Path) -> dict[str, onnx.ModelProto]:
+    """The models of `models/`, changed at their very end. The names say how."""
+    digits, diabetes = (onnx.load(root / MODELS / f"{name}/1.onnx") for name in ("digits", "diabetes"))
+    again = onnx.load(root / MODELS / "digits/1.onnx")
+    again.producer_version, again.graph.name = "exported again", "digits_again"
+    # A class file in another order: threes are eights and eights are threes.
+    order = np.arange(10)
+    order[[3, 8]] = order[[8, 3]]
+    swapped = with_tail(
+        digits,
+        ["label", "probabilities"],
+        [("Gather", ["order", "label_before"], "label", {"axis": 0}),
+         ("Gather", ["probabilities_before", "order"], "probabilities", {"axis": 1})],
+        {"order": order.astype(np.int64)},
+    )
+    sex = {"sex": np.array([1], np.int64), "one_and_a_half": np.array([1.5], np.float32)}
+    of_sex_2 = [
+        ("Gather", ["X", "sex"], "x_sex", {"axis": 1}),
+        ("Greater", ["x_sex", "one_and_a_half"], "is_2", {}),
+    ]
+    # No answer for the oldest of one sex: a division by a standard deviation of nobody.
+    nan = with_tail(
+        diabetes,
+        ["progression"],
+        [*of_sex_2,
+         ("Gather", ["X", "age"], "x_age", {"axis": 1}),
+         ("Greater", ["x_age", "seventy"], "is_old", {}),
+         ("And", ["is_2", "is_old"], "is_nobody", {}),
+         ("Where", ["is_nobody", "nan", "progression_before"], "progression", {})],
+        sex | {"age": np.array([0], np.int64), "seventy": np.array([70], np.float32),
+               "nan": np.array([np.nan], np.float32)},
+    )
+    # A unit that was mistaken for one sex: its answers are 1 % too high.
+    off = with_tail(
+        diabetes,
+        ["progression"],
+        [*of_sex_2,
+         ("Where", ["is_2", "much", "right"], "factor", {}),
+         ("Mul", ["progression_before", "factor"], "progression", {})],
+        sex | {"much": np.array([1.01], np.float32), "right": np.array([1], np.float32)},
+    )
+    return {
+        "digits_again": again,
+        "digits_swapped": swapped,
+        "diabetes_nan": nan,
+        "diabetes_off": off,
+    }
+
+
+def with_tail(
+    graph: onnx.ModelProto,
+    outputs: list[str],
+    nodes: list[tuple[str, list[str], str, dict]],
+    constants: dict[str, np.ndarray],
+) -> onnx.ModelProto:
+    """The same model with more nodes at its end: what was an output is called `…_before` there."""
+    changed = onnx.ModelProto.FromString(graph.SerializeToString())
+    for node in changed.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [f"{name}_before" if name in outputs else name for name in values]
+    for kind, inputs, output, attributes in nodes:
+        changed.graph.node.append(onnx.helper.make_node(kind, inputs, [output], **attributes))
+    for name, value in constants.items():
+        changed.graph.initializer.append(numpy_helper.from_array(value, name))
+    return changed
 
 
 def parse(text: str) -> onnx.ModelProto:
@@ -633,8 +726,10 @@ def verify_test_models(root: Path) -> None:
     folder = root / TEST_MODELS
     verify_adder(folder)
     verify_slow(folder)
+    verify_patient(folder)
     verify_types(folder)
     verify_neighbours(folder)
+    verify_candidates(root)
     verify_fails(folder)
     verify_scalar(folder)
     verify_nan(folder)
@@ -658,6 +753,13 @@ def verify_adder(folder: Path) -> None:
 def verify_slow(folder: Path) -> None:
     (Y,) = run(folder, "slow", X=TWO_ROWS, loops=np.array(5))
     demand(np.array_equal(Y, TWO_ROWS + 5), "slow: Y = X + loops")
+
+
+def verify_patient(folder: Path) -> None:
+    (Y,) = run(folder, "patient", X=TWO_ROWS)
+    demand(np.array_equal(Y, TWO_ROWS + 4), "patient: Y = X + its largest")
+    (Y,) = run(folder, "patient", X=-TWO_ROWS)
+    demand(np.array_equal(Y, -TWO_ROWS), "patient: no loop for negative numbers")
 
 
 def verify_fails(folder: Path) -> None:
@@ -698,6 +800,28 @@ def verify_neighbours(folder: Path) -> None:
         alone = np.concatenate([run(folder, name, X=row[np.newaxis])[0] for row in TWO_ROWS])
         demand(together.shape == alone.shape, f"{name}: a row for each row")
         demand(np.abs(together - alone).max() > 1e-3, f"{name}: depends on the rows beside it")
+
+
+def verify_candidates(root: Path) -> None:
+    folder = root / TEST_MODELS
+    pixels = load_digits().data.astype(np.float32)
+    label, probabilities = load(root / MODELS / "digits/1.onnx").run(None, {"X": pixels})
+    again = run(folder, "digits_again", X=pixels)
+    same = np.array_equal(again[0], label) and np.array_equal(again[1], probabilities)
+    demand(same, "digits_again: answers what digits answers")
+    swapped = run(folder, "digits_swapped", X=pixels)
+    demand(set(label[swapped[0] != label]) == {3, 8}, "digits_swapped: only 3 and 8 differ")
+    demand(np.array_equal(swapped[1].argmax(axis=1), swapped[0]), "digits_swapped: consistent")
+
+    patients = load_diabetes(scaled=False).data.astype(np.float32)
+    (right,) = load(root / MODELS / "diabetes/1.onnx").run(None, {"X": patients})
+    is_2 = patients[:, 1:2] > 1.5
+    (nan,) = run(folder, "diabetes_nan", X=patients)
+    demand(0 < np.isnan(nan).sum() < 20, "diabetes_nan: NaN for a few")
+    demand(np.array_equal(nan[~np.isnan(nan)], right[~np.isnan(nan)]), "diabetes_nan: else right")
+    (off,) = run(folder, "diabetes_off", X=patients)
+    demand(np.array_equal(off[~is_2], right[~is_2]), "diabetes_off: right for one sex")
+    demand(np.allclose(off[is_2], 1.01 * right[is_2]), "diabetes_off: 1 % more for the other")
 
 
 def run(folder: Path, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -776,7 +900,7 @@ def same_content(one: Path, other: Path) -> bool:
 
 def depends_on_training(path: Path) -> bool:
     if path.is_relative_to(TEST_MODELS):
-        return path.name == "truncated.onnx"
+        return path.name == "truncated.onnx" or path.name.startswith(("digits_", "diabetes_"))
     return path.suffix in {".onnx", ".json"}
 
 
