@@ -10,7 +10,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::api::{self, AdminGuard, Api, ApiParts, ConnectionLimits, Connections, Readiness};
+use crate::api::{
+    self, AdminGuard, Api, ApiParts, ConnectionLimits, Connections, PageLinks, Readiness,
+};
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
 use crate::delivery::{
     Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Recovered,
@@ -21,6 +23,7 @@ use crate::repository::{
     StoreError,
 };
 use crate::serving::{Router, Scheduler};
+use crate::shadow::Shadow;
 use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
 
@@ -149,11 +152,20 @@ impl App {
             ending: is_ending,
             router: Arc::new(Router::default()),
             scheduler: Arc::new(Scheduler::start(threads).map_err(StartError::Threads)?),
+            shadow: Arc::new(
+                Shadow::start(&config.shadow, &config.state).map_err(StartError::Threads)?,
+            ),
             registry: Arc::new(Registry::default()),
             readiness: Arc::new(Readiness::default()),
             metrics,
             http: config.http.clone(),
             limits: config.limits.clone(),
+            links: PageLinks {
+                inference: format!("http://{}", listeners.addresses.http),
+                admin: format!("http://{}", listeners.addresses.admin),
+                admin_wants_token: guard.wants_token(),
+            },
+            redacted: config.capture.redact.clone(),
         });
         // Last, when nothing can fail any more: it says that there is a server.
         write_server_file(&server_file, listeners.addresses).map_err(state)?;
@@ -270,6 +282,8 @@ impl Releasing<'_> {
             reaper: Reaper::start()?,
             router: api.router.clone(),
             registry: api.registry.clone(),
+            shadow: api.shadow.clone(),
+            journal: api.journal.clone(),
             keep_revisions: self.config.repository.keep_revisions,
         });
         let known = recovered.known_files();

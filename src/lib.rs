@@ -6,12 +6,12 @@
 //!
 //! ```text
 //! ANSWER   bytes → api → serving::router → serving::scheduler → onnx → api → bytes
-//! (request)                    ▲
-//!                     Snapshot │ one ArcSwap: routes and the loaded versions that they name
-//!                              │
-//! RELEASE  models/ → repository: look → store → load → warm up → ready
-//! (version)                    │
-//!          routes ◀── delivery::controller ── asks ──▶ domain::rollout (decides)
+//! (request)                    ▲                      │ sampled, once it is answered
+//!                     Snapshot │ one ArcSwap          └─▶ shadow: run on two versions → compare ─▶ report
+//!                              │                                                          │ verdict
+//! RELEASE  models/ → repository: look → store → load → warm up → ready                    │
+//! (version)                    │                                                          ▼
+//!          routes ◀── delivery::controller ── asks ──▶ domain::rollout (decides) ◀────────┘
 //!                              └── writes ──▶ delivery::journal
 //! ```
 //!
@@ -25,12 +25,13 @@
 //! - [`serving`] answers: which version, when, on which thread.
 //! - [`onnx`] is the only part that knows ONNX Runtime.
 //! - [`repository`] makes versions available: from files to warm, loaded models.
+//! - [`shadow`] runs sampled requests again, on two versions, and compares what they answer.
 //! - [`delivery`] gives them traffic: asks the domain, writes down what it decides, and shows it.
 //! - [`telemetry`] tells: log and metrics.
 //! - [`system`] does what only the operating system can do.
 //! - [`domain`] decides, and can do nothing: the words of the trade as types, and rules that need only data.
 //!
-//! Dependencies point inward: `cli → app → api → delivery → repository → serving → onnx → domain`. `telemetry` and
+//! Dependencies point inward: `cli → app → api → delivery → {repository, shadow} → serving → onnx → domain`. `telemetry` and
 //! `system` may be called by all and know only `domain`; `domain` knows nobody. `unsafe` lives in `onnx` and
 //! `system` alone. A test (`tests/integration/architecture.rs`) keeps it so.
 
@@ -43,5 +44,6 @@ pub mod domain;
 pub mod onnx;
 pub mod repository;
 pub mod serving;
+pub mod shadow;
 pub mod system;
 pub mod telemetry;

@@ -37,6 +37,14 @@ impl AdminGuard {
         }
     }
 
+    /// Whether whoever asks must show a token.
+    pub fn wants_token(&self) -> bool {
+        match self {
+            Self::Loopback => false,
+            Self::Token(_) | Self::LoopbackWithToken(_) => true,
+        }
+    }
+
     fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         match self {
             Self::Loopback => is_local(headers),

@@ -17,6 +17,7 @@ mod predict;
 mod problem;
 mod rollouts;
 mod segments;
+mod shadow_report;
 
 use std::sync::Arc;
 
@@ -28,11 +29,13 @@ use crate::config::{HttpConfig, LimitsConfig};
 use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
 use crate::serving::{Router, Scheduler};
+use crate::shadow::Shadow;
 use crate::telemetry::metrics::Metrics;
 
 pub use connection::{ConnectionLimits, Connections};
 pub use guard::AdminGuard;
 pub use health::Readiness;
+pub use shadow_report::{PageLinks, render as shadow_page};
 
 /// What the routes work with. Cheap to clone.
 pub type Api = Arc<ApiParts>;
@@ -50,6 +53,8 @@ pub struct ApiParts {
     pub board: Arc<Board>,
     /// What became of the releases before.
     pub journal: JournalReader,
+    /// Where requests are left that are run on two versions.
+    pub shadow: Arc<Shadow>,
     /// Who does what operators want.
     pub delivery: Delivery,
     /// Becomes true when the server ends, and with it what would go on for ever.
@@ -62,6 +67,10 @@ pub struct ApiParts {
     pub http: HttpConfig,
     /// Limits of one request's content.
     pub limits: LimitsConfig,
+    /// Where this server is, for those who are told how to ask it.
+    pub links: PageLinks,
+    /// The names of inputs that are never told to anybody.
+    pub redacted: Vec<String>,
 }
 
 /// The routes for clients.
@@ -98,6 +107,8 @@ pub fn admin_routes(api: Api, guard: AdminGuard) -> Routes {
         .route("/admin/v1/models/{model}/rollouts", get(rollouts::rollouts))
         .route("/admin/v1/models/{model}/rollouts/{id}", get(rollouts::past_rollout))
         .route("/admin/v1/events", get(events::all))
+        .route("/shadow/report", get(shadow_report::report))
+        .route("/shadow/samples/{id}", get(shadow_report::sample))
         .route("/metrics", get(admin::metrics))
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::new(guard), guard::check))

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::rollout::Change;
 use super::section::{Findings, Section};
 use super::value::{above, above_to, duration, number, switch};
+use crate::domain::comparison::Change;
 
 /// `[gates]`: the limits that a rollout is judged by.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,11 +30,10 @@ pub use error::{ConfigError, Problem};
 pub use gates::{ErrorGate, GatesConfig, LatencyGate, OutputGate};
 pub use layers::{Overrides, environment};
 pub use model::{
-    ModelConfig, ModelSchedulerConfig, OutputConfig, OutputKind, Provider, SessionConfig,
-    VersionsKept,
+    ModelConfig, ModelSchedulerConfig, OutputConfig, Provider, SessionConfig, VersionsKept,
 };
 pub use rollout::{
-    Change, RolloutConfig, ShadowStageConfig, SignatureRule, StepConfig, StickyKey, Strategy,
+    RolloutConfig, ShadowStageConfig, SignatureRule, StepConfig, StickyKey, Strategy,
 };
 pub use server::{
     AdminConfig, AdminListener, CaptureConfig, CaptureMode, GrpcConfig, HttpConfig, LimitsConfig,

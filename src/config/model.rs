@@ -16,6 +16,7 @@ use super::value::{
     whole,
 };
 use crate::domain::batching::Batching;
+use crate::domain::comparison::OutputKind;
 use crate::domain::model::VersionLabel;
 
 /// All settings of one model, complete and consistent; its default is a model without settings.
@@ -95,21 +96,6 @@ pub struct OutputConfig {
     pub absolute: Option<f64>,
     /// The same relative to stable's answer; `None` for what suits the type.
     pub relative: Option<f64>,
-}
-
-/// What an output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputKind {
-    /// The class that was chosen.
-    ClassLabel,
-    /// A probability for each class.
-    ClassProbabilities,
-    /// Numbers that are answers in themselves.
-    Regression,
-    /// A vector whose direction counts.
-    Embedding,
-    /// Any other numbers.
-    Numeric,
 }
 
 impl Provider {

@@ -8,6 +8,7 @@ use super::value::{
     Percent, duration, header_name, name, one_of, percent, positive_duration, sample, some, switch,
     whole,
 };
+use crate::domain::comparison::Change;
 use crate::domain::rollout::OnInconclusive;
 use crate::domain::sampling::Sample;
 
@@ -55,17 +56,6 @@ pub enum Strategy {
     Canary,
     /// Load, rehearse, shadow, then wait for the operator.
     Shadow,
-}
-
-/// What to expect of the outputs of a new version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The same model made anew: exported, quantised, another opset.
-    Equivalent,
-    /// Trained again for the same task.
-    Retrained,
-    /// Another task: outputs are shown, not judged.
-    NewTask,
 }
 
 /// How far the signature of a new version may differ.

@@ -14,8 +14,6 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Moment {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wall = WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
-        Moment { monotonic: self.0.elapsed(), wall }
+        Moment { monotonic: self.0.elapsed(), wall: WallTime::from(SystemTime::now()) }
     }
 }

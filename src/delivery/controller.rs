@@ -35,6 +35,8 @@ pub struct DeliveryParts {
 
 /// How often the countdowns of running rollouts are written down, so that a crash loses little of them.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How often pairs are judged.
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// How often the store is tidied up, at the most.
 const COLLECT_EVERY: Duration = Duration::from_secs(2);
 /// After a change could not be written down.
@@ -68,6 +70,8 @@ pub(super) struct Controller {
     pub(super) clock: Clock,
     pub(super) death: Death,
     saved: Instant,
+    judged: Instant,
+    studies_saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
     /// Whether there may be contents that nothing refers to any more.
@@ -105,6 +109,8 @@ impl Controller {
             clock,
             death: Death::appointed(),
             saved: Instant::now(),
+            judged: Instant::now(),
+            studies_saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,
             collected: Instant::now(),
@@ -136,9 +142,11 @@ impl Controller {
             self.decide(happenings);
             self.follow();
             self.save_countdowns();
+            self.save_studies();
             self.tell_first_load();
             if stops {
                 self.save_countdowns_now();
+                self.save_studies_now();
                 self.confess();
                 return;
             }
@@ -150,9 +158,11 @@ impl Controller {
             Some(refused) => Some(TRY_AGAIN_AFTER.saturating_sub(refused.elapsed())),
             None => self.next_tick().into_iter().chain(self.next_save()).min(),
         };
+        let judge = (!self.fleet.pairings.is_idle())
+            .then(|| JUDGE_EVERY.saturating_sub(self.judged.elapsed()));
         let collect =
             self.has_garbage.then(|| COLLECT_EVERY.saturating_sub(self.collected.elapsed()));
-        match due.into_iter().chain(collect).min() {
+        match due.into_iter().chain(collect).chain(judge).min() {
             Some(timeout) => inbox.recv_timeout(timeout),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -202,6 +212,7 @@ impl Controller {
                 Message::Stop => {}
             }
         }
+        happenings.extend(self.judge());
         let now = self.clock.now().monotonic;
         let is_due = |view: &ReleaseView| view.release.next_tick().is_some_and(|tick| tick <= now);
         let due = self.releases.iter().filter(|(_, view)| is_due(view));
@@ -211,6 +222,20 @@ impl Controller {
             reply: None,
         }));
         happenings
+    }
+
+    /// What the pairs of running rollouts say, where it has an effect.
+    fn judge(&mut self) -> Vec<Happening> {
+        if self.judged.elapsed() < JUDGE_EVERY || self.fleet.pairings.is_idle() {
+            return Vec::new();
+        }
+        self.judged = Instant::now();
+        let judged = self.fleet.pairings.judge(self.clock.now().wall);
+        let happening = |(model, judgement)| {
+            let event = Event::Judged(judgement);
+            Happening { model, event, reply: None }
+        };
+        judged.into_iter().map(happening).collect()
     }
 
     fn check(&self, model: &ModelName, if_match: Option<u64>) -> Result<(), CommandError> {
@@ -280,6 +305,31 @@ impl Controller {
             self.journal.save(counted.iter().map(|(model, release)| (*model, release)))
         {
             tracing::warn!("the countdowns of rollouts cannot be saved: {error}");
+        }
+    }
+
+    /// Keeps what was compared, so that a restart goes on with it and reports of the past can be read.
+    fn save_studies(&mut self) {
+        if self.studies_saved.elapsed() >= SAVE_EVERY || self.fleet.pairings.has_closed() {
+            self.save_studies_now();
+        }
+    }
+
+    fn save_studies_now(&mut self) {
+        if self.frozen.is_some() {
+            return;
+        }
+        self.studies_saved = Instant::now();
+        let documents = self.fleet.pairings.documents(self.clock.now().wall);
+        if documents.is_empty() {
+            return;
+        }
+        let studies = documents
+            .iter()
+            .map(|document| (document.rollout, &document.model, document.text.as_str()));
+        match self.journal.save_studies(studies) {
+            Ok(()) => self.fleet.pairings.are_saved(&documents),
+            Err(error) => tracing::warn!("what was compared cannot be saved: {error}"),
         }
     }
 

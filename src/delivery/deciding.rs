@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use super::fleet::Settings;
 use super::journal::Numbered;
-use crate::config::{ModelConfig, RolloutConfig, Strategy as StrategyConfig};
+use super::plan::plan;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{
-    CommandRefused, Context, Event, PairPlan, Plan, Release, RolloutId, Step, Strategy,
-};
+use crate::domain::rollout::{CommandRefused, Context, Event, Release, RolloutId, Step};
 use crate::domain::time::Moment;
 
 /// The numbers that come next.
@@ -44,26 +42,5 @@ impl Deciding<'_> {
         let numbered: Vec<Numbered> = (self.numbers.seq..).zip(transitions).collect();
         self.numbers.seq += numbered.len() as u64;
         Ok(numbered)
-    }
-}
-
-fn plan(config: &ModelConfig) -> Plan {
-    let RolloutConfig { strategy, shadow, on_inconclusive, bake, keep_previous, .. } =
-        config.rollout.clone();
-    Plan {
-        strategy: match strategy {
-            StrategyConfig::Shadow => Strategy::Shadow,
-            StrategyConfig::BlueGreen | StrategyConfig::Recreate | StrategyConfig::Canary => {
-                Strategy::BlueGreen
-            }
-        },
-        bake,
-        keep_previous,
-        pairs: PairPlan {
-            sample: shadow.sample,
-            min_pairs: shadow.min_pairs as u64,
-            max_time: shadow.max_time,
-            on_inconclusive,
-        },
     }
 }

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::journal::JournalReader;
+use super::pairings::{Pairings, Versions};
 use crate::config::{ModelConfig, SessionConfig, VersionsKept};
+use crate::domain::comparison::Arm;
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName};
 use crate::domain::rollout::{Event, Phase, Release, Revision};
@@ -16,10 +19,12 @@ use crate::repository::{
     Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
 };
 use crate::serving::{ModelRoute, Router, Servable};
+use crate::shadow::Shadow;
 
 /// The loaded versions of all models.
 #[derive(Debug)]
 pub struct Fleet {
+    pub(super) pairings: Pairings,
     parts: FleetParts,
     loaded: HashMap<ModelName, BTreeMap<Digest, Loaded>>,
     loading: HashSet<(ModelName, Digest)>,
@@ -43,6 +48,10 @@ pub struct FleetParts {
     pub router: Arc<Router>,
     /// Where it is written down what is known.
     pub registry: Arc<Registry>,
+    /// Where requests are run on two versions.
+    pub shadow: Arc<Shadow>,
+    /// What was compared before.
+    pub journal: JournalReader,
     /// How many contents are kept of each model, newest first.
     pub keep_revisions: usize,
 }
@@ -78,6 +87,7 @@ impl Fleet {
     /// Nothing is loaded yet.
     pub fn new(parts: FleetParts) -> Self {
         Self {
+            pairings: Pairings::new(parts.shadow.clone(), parts.journal.clone()),
             parts,
             loaded: HashMap::new(),
             loading: HashSet::new(),
@@ -162,8 +172,9 @@ impl Fleet {
     }
 
     /// Shows the model's route, once what it names is loaded.
-    pub(super) fn show_route(&self, model: &ModelName, release: &Release, kept: &VersionsKept) {
+    pub(super) fn show_route(&mut self, model: &ModelName, release: &Release, kept: &VersionsKept) {
         let Some(route) = release.route() else {
+            self.pairings.end(model);
             if let Some(route) = self.parts.router.remove(model) {
                 drop(route); // the versions in it are held by the fleet, and retired by it
             }
@@ -180,8 +191,24 @@ impl Fleet {
                 shown = shown.with_pinnable(servable);
             }
         }
+        if let Some(candidate) = route.candidate.as_ref().and_then(servable) {
+            shown = shown.with_candidate(candidate);
+        }
         if let Some(previous) = route.previous.as_ref().and_then(servable) {
             shown = shown.with_previous(previous);
+        }
+        let versions = route.pair.as_ref().and_then(|pair| {
+            let answers = if pair.stable == route.stable { Arm::Stable } else { Arm::Candidate };
+            let (stable, candidate) = (servable(&pair.stable)?, servable(&pair.candidate)?);
+            Some(Versions { stable, candidate, answers })
+        });
+        match (versions, release.live()) {
+            (Some(versions), Some(rollout)) => {
+                if let Some(pairing) = self.pairings.of(model, rollout, versions) {
+                    shown = shown.with_pairing(pairing);
+                }
+            }
+            (Some(_) | None, Some(_) | None) => self.pairings.end(model),
         }
         self.parts.router.show(model, shown);
     }

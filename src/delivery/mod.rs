@@ -18,6 +18,8 @@ mod deciding;
 mod fleet;
 mod handle;
 mod journal;
+mod pairings;
+mod plan;
 mod round;
 mod sightings;
 

@@ -170,7 +170,7 @@ mod tests {
         let (open, fixed) = (Dim::Symbol("N".into()), Dim::Fixed(4));
         assert_eq!(has_rows(&signature(&[open.clone(), fixed.clone()], &[Dim::Any])), Ok(()));
         let alone = |name: &str| Err(Alone::FixedRows { name: name.into() });
-        assert_eq!(has_rows(&signature(&[fixed], &[open.clone()])), alone("x"));
+        assert_eq!(has_rows(&signature(&[fixed], std::slice::from_ref(&open))), alone("x"));
         assert_eq!(has_rows(&signature(&[open], &[])), alone("y"));
     }
 

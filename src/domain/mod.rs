@@ -5,7 +5,9 @@
 //! fits a signature, which version a route picks. Time and chance come in as arguments, so that every
 //! rule can be tested on a clock that the test turns.
 
+pub mod analysis;
 pub mod batching;
+pub mod comparison;
 pub mod lifecycle;
 pub mod model;
 pub mod rollout;

@@ -185,6 +185,20 @@ impl Tensor {
         self.elements.dtype()
     }
 
+    /// About how much memory the elements take.
+    pub fn bytes(&self) -> usize {
+        match &self.elements {
+            Elements::Bool(elements) => elements.len(),
+            Elements::I32(elements) => size_of_val(&elements[..]),
+            Elements::I64(elements) => size_of_val(&elements[..]),
+            Elements::F32(elements) => size_of_val(&elements[..]),
+            Elements::F64(elements) => size_of_val(&elements[..]),
+            Elements::String(texts) => {
+                texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+            }
+        }
+    }
+
     /// The tensor, borrowed.
     pub fn view(&self) -> TensorView<'_> {
         TensorView { shape: &self.shape, elements: self.elements.view() }

@@ -42,6 +42,7 @@ pub struct Session {
     input_names: Vec<CString>,
     output_names: Vec<CString>,
     cpu: MemoryInfo<'static>,
+    threads: usize,
 }
 
 // SAFETY: `OrtSession` is `Send + Sync`, and the names and the memory description are never changed after
@@ -71,7 +72,19 @@ impl Session {
             signature.inputs.iter().map(|spec| name(&spec.name)).collect::<Result<_, _>>()?;
         let output_names =
             signature.outputs.iter().map(|spec| name(spec.name())).collect::<Result<_, _>>()?;
-        Ok(Self { session, signature, input_names, output_names, cpu: MemoryInfo::default() })
+        Ok(Self {
+            session,
+            signature,
+            input_names,
+            output_names,
+            cpu: MemoryInfo::default(),
+            threads: options.intra_op_threads,
+        })
+    }
+
+    /// Whether a run does all its work on the thread that asks for it.
+    pub fn runs_on_one_thread(&self) -> bool {
+        self.threads == 1
     }
 
     /// What the model takes and gives.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::model::VersionLabel;
 use crate::domain::route::Pin;
+use crate::domain::tensor::Tensor;
 
 /// Why a request cannot be sent to a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,4 +48,20 @@ pub enum InferError {
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Why.
+    pub error: InferError,
+    /// What the request gave, where the model has failed on it: whoever wants to know whether another version fails as
+    /// well can ask it.
+    pub inputs: Option<Vec<Tensor>>,
+}
+
+impl From<InferError> for Unanswered {
+    fn from(error: InferError) -> Self {
+        Self { error, inputs: None }
+    }
 }

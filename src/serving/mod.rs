@@ -7,14 +7,16 @@
 //! Nothing here knows how requests look on the wire, or why a version is stable.
 
 mod error;
+mod pairing;
 mod router;
 mod scheduler;
 mod servable;
 
-pub use error::{InferError, RouteError};
+pub use error::{InferError, RouteError, Unanswered};
+pub use pairing::{Pairing, PairingParts, Sampled};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
-pub use scheduler::{Answer, InferRequest, QueueLimits, Scheduler};
+pub use scheduler::{Answer, InferRequest, Outputs, QueueLimits, Scheduler};
 pub use servable::{Naming, Servable, ServableParts, ServableSettings};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::error::RouteError;
+use super::pairing::{Pairing, Sampled};
 use super::servable::Servable;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::route::{Pin, Role, RouteLabel};
@@ -23,7 +24,9 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct ModelRoute {
     stable: Arc<Servable>,
+    candidate: Option<Arc<Servable>>,
     previous: Option<Arc<Servable>>,
+    pairing: Option<Arc<Pairing>>,
     loaded: BTreeMap<VersionLabel, Arc<Servable>>,
 }
 
@@ -34,13 +37,29 @@ pub struct Picked {
     pub servable: Arc<Servable>,
     /// As what it answers.
     pub role: Role,
+    /// Set when the request is to be run on another version as well, once it is answered.
+    pub sampled: Option<Sampled>,
 }
 
 impl ModelRoute {
     /// All traffic to `stable`.
     pub fn to(stable: Arc<Servable>) -> Self {
         let loaded = BTreeMap::from([(stable.version().clone(), stable.clone())]);
-        Self { stable, previous: None, loaded }
+        Self { stable, candidate: None, previous: None, pairing: None, loaded }
+    }
+
+    /// The same traffic, with a version on trial.
+    pub fn with_candidate(mut self, candidate: Arc<Servable>) -> Self {
+        // A content that replaces another under the same label is reached as `candidate` only.
+        self.loaded.entry(candidate.version().clone()).or_insert_with(|| candidate.clone());
+        self.candidate = Some(candidate);
+        self
+    }
+
+    /// The same traffic, of which some is run on two versions.
+    pub fn with_pairing(mut self, pairing: Arc<Pairing>) -> Self {
+        self.pairing = Some(pairing);
+        self
     }
 
     /// The same traffic, with the version that was stable before.
@@ -74,17 +93,22 @@ impl ModelRoute {
 
     fn pick(&self, pin: Option<&Pin>) -> Result<Picked, RouteError> {
         let Some(pin) = pin else {
-            return Ok(Picked { servable: self.stable.clone(), role: Role::Stable });
+            let sampled = self.pairing.as_ref().and_then(Pairing::choose);
+            return Ok(Picked { servable: self.stable.clone(), role: Role::Stable, sampled });
         };
         let servable = match pin {
             Pin::Version(version) => self.loaded.get(version),
             Pin::Label(RouteLabel::Stable) => Some(&self.stable),
             Pin::Label(RouteLabel::Previous) => self.previous.as_ref(),
-            // No rollout gives a part of the traffic to a version yet.
-            Pin::Label(RouteLabel::Candidate) => None,
+            Pin::Label(RouteLabel::Candidate) => self.candidate.as_ref(),
         };
         servable
-            .map(|servable| Picked { servable: servable.clone(), role: Role::Pinned })
+            // A caller who chooses the version would choose the evidence.
+            .map(|servable| Picked {
+                servable: servable.clone(),
+                role: Role::Pinned,
+                sampled: None,
+            })
             .ok_or_else(|| RouteError::NotLoaded {
                 pin: pin.clone(),
                 loaded: self.loaded.keys().cloned().collect(),

@@ -8,7 +8,8 @@ use super::scheduler::{Queue, QueueLimits};
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::signature::Signature;
-use crate::onnx::Session;
+use crate::domain::tensor::Tensor;
+use crate::onnx::{Output, RunError, Session, StopFlag};
 use crate::telemetry::metrics::VersionMeter;
 
 /// A loaded, warmed-up version, with the requests that wait for it.
@@ -158,6 +159,24 @@ impl Servable {
                 "requests for version {version} of `{model}` run one by one from now on: {reason}"
             );
         }
+    }
+
+    /// Runs inputs on the calling thread, beside the queue and whatever else goes on: for those who compare.
+    ///
+    /// # Errors
+    /// [`RunError`], as the session gives it.
+    pub fn run_alone(
+        &self,
+        inputs: &[Tensor],
+        outputs: &[usize],
+        stop: &StopFlag,
+    ) -> Result<Vec<Output>, RunError> {
+        self.session.run(inputs, outputs, stop)
+    }
+
+    /// Whether a run does all its work on the thread that asks for it.
+    pub fn runs_on_one_thread(&self) -> bool {
+        self.session.runs_on_one_thread()
     }
 
     pub(super) fn session(&self) -> &Session {

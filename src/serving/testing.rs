@@ -9,12 +9,12 @@ use crate::domain::model::Digest;
 use crate::onnx::{StopFlag, testing};
 
 /// A version of the model `adder`, which adds a number to two.
-pub(super) fn servable(version: &str) -> Arc<Servable> {
+pub(crate) fn servable(version: &str) -> Arc<Servable> {
     servable_of("adder", version, limits())
 }
 
 /// A version of a model in `tests/models/`.
-pub(super) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Arc<Servable> {
+pub(crate) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Arc<Servable> {
     let session = testing::session(&format!("tests/models/{model}.onnx"));
     let probed = session.probe_rows(&StopFlag::new().unwrap());
     Arc::new(Servable::new(ServableParts {
@@ -33,6 +33,6 @@ pub(super) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Ar
 }
 
 /// Room for everything.
-pub(super) fn limits() -> QueueLimits {
+pub(crate) fn limits() -> QueueLimits {
     QueueLimits { max_queue: 1024, max_concurrency: 0, deadline: Duration::from_secs(60) }
 }

@@ -1,4 +1,6 @@
-//! Settings of the calling thread.
+//! Settings and clocks of threads.
+
+use std::time::Duration;
 
 /// Makes the calling thread one that works through what waits instead of hurrying to each single thing.
 ///
@@ -8,11 +10,85 @@
 /// starts at once. Where the system does not allow it, all stays as it is.
 pub fn let_work_gather() {
     #[cfg(target_os = "linux")]
-    {
-        // SAFETY: the call changes the calling thread (0) alone, and only reads `parameters`.
+    set_policy(libc::SCHED_BATCH);
+}
+
+/// Makes the calling thread one that runs when no other wants the core. It can never be taken back, and threads that
+/// it starts are the same: it is for threads that are made for it. Where the system does not allow it, the thread
+/// is at least as nice as it can be.
+pub fn give_way_to_all() {
+    #[cfg(target_os = "linux")]
+    if !set_policy(libc::SCHED_IDLE) {
+        const NICEST: libc::c_int = 19;
+        // SAFETY: 0 means the calling thread, of which the call changes the priority alone.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICEST) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set_policy(policy: libc::c_int) -> bool {
+    // SAFETY: the call changes the calling thread (0) alone, and only reads `parameters`.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, policy, &raw const parameters) == 0
+    }
+}
+
+/// The time that one thread has spent on a core. Other threads can read it as well.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuClock(libc::clockid_t);
+
+impl CpuClock {
+    /// The clock of the calling thread; none where the system has no such clocks.
+    pub fn of_this_thread() -> Option<Self> {
+        let mut clock: libc::clockid_t = 0;
+        // SAFETY: the calling thread is alive, and the call writes one clock id into `clock`.
+        let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
+        (failed == 0).then_some(Self(clock))
+    }
+
+    /// What it shows; none when its thread has ended.
+    pub fn now(&self) -> Option<Duration> {
+        // SAFETY: all zeros is a valid `timespec`, and the call writes one. The id of a thread that has ended is an
+        // error and nothing worse.
         unsafe {
-            let parameters: libc::sched_param = std::mem::zeroed();
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+            let mut time: libc::timespec = std::mem::zeroed();
+            let failed = libc::clock_gettime(self.0, &raw mut time);
+            let seconds = u64::try_from(time.tv_sec).ok()?;
+            let nanos = u32::try_from(time.tv_nsec).ok()?;
+            (failed == 0).then(|| Duration::new(seconds, nanos))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_threads_clock_runs_while_it_works_and_stops_with_it() {
+        let (clock, worked) = std::thread::spawn(|| {
+            let clock = CpuClock::of_this_thread().unwrap();
+            let (begun, started) = (clock.now().unwrap(), Instant::now());
+            while clock.now().unwrap() < begun + Duration::from_millis(5) {}
+            (clock, started.elapsed())
+        })
+        .join()
+        .unwrap();
+        assert!(worked >= Duration::from_millis(5));
+        assert_eq!(clock.now(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_gives_way_still_runs() {
+        let policy = std::thread::spawn(|| {
+            give_way_to_all();
+            // SAFETY: 0 means the calling thread; the call only reads.
+            unsafe { libc::sched_getscheduler(0) }
+        });
+        assert_eq!(policy.join().unwrap(), libc::SCHED_IDLE);
     }
 }

@@ -28,6 +28,10 @@ const VERSIONS: &str = "greenroom_versions";
 const ROLLOUT_PHASE: &str = "greenroom_rollout_phase";
 const ROLLOUT_WEIGHT: &str = "greenroom_rollout_weight";
 const ROLLOUTS: &str = "greenroom_rollouts_total";
+const LOG_EVIDENCE: &str = "greenroom_rollout_log_evidence";
+const PAIRS: &str = "greenroom_shadow_pairs_total";
+const PAIRS_DROPPED: &str = "greenroom_shadow_dropped_total";
+const DISAGREEMENT: &str = "greenroom_shadow_disagreement_ratio";
 
 /// Upper bounds of the histograms' buckets in seconds: from 50 µs, as fast as a small model answers, to the
 /// longest deadlines.
@@ -151,6 +155,10 @@ fn describe() {
     );
     describe_gauge!(ROLLOUT_WEIGHT, Unit::Percent, "The candidate's share of the traffic.");
     describe_counter!(ROLLOUTS, Unit::Count, "Rollouts that ended, by their outcome.");
+    describe_gauge!(LOG_EVIDENCE, "The natural log of the evidence against a candidate, by gate.");
+    describe_counter!(PAIRS, Unit::Count, "Requests that were run on both versions of a rollout.");
+    describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
+    describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
 }
 
 /// The numbers of one version, with their places looked up once.
@@ -284,6 +292,27 @@ pub fn version_states<'a>(
         let count = states.clone().filter(|state| state.name() == name).count();
         gauge!(VERSIONS, "model" => model.to_string(), "state" => name).set(count as f64);
     }
+}
+
+/// A request was run on both versions of a rollout.
+pub fn pair_compared(model: &ModelName, agreed: bool) {
+    let outcome = if agreed { "agreed" } else { "differed" };
+    counter!(PAIRS, "model" => model.to_string(), "outcome" => outcome).increment(1);
+}
+
+/// So many sampled requests of a model have not become pairs, for this reason, since the rollout began.
+pub fn pairs_dropped(model: &ModelName, reason: &'static str, total: u64) {
+    counter!(PAIRS_DROPPED, "model" => model.to_string(), "reason" => reason).absolute(total);
+}
+
+/// The share of a rollout's pairs in which an output differed.
+pub fn outputs_disagree(model: &ModelName, output: &str, share: f64) {
+    gauge!(DISAGREEMENT, "model" => model.to_string(), "output" => output.to_owned()).set(share);
+}
+
+/// The natural log of the evidence against a candidate by one gate.
+pub fn evidence(model: &ModelName, gate: &str, log_evidence: f64) {
+    gauge!(LOG_EVIDENCE, "model" => model.to_string(), "gate" => gate.to_owned()).set(log_evidence);
 }
 
 /// A model's rollout has entered a phase.

@@ -16,9 +16,26 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["domain", "system"]),
     ("serving", &["onnx", "domain", "config", "telemetry", "system"]),
     ("repository", &["serving", "onnx", "domain", "config", "telemetry", "system"]),
-    ("delivery", &["repository", "serving", "domain", "config", "telemetry", "system"]),
-    ("api", &["delivery", "repository", "serving", "domain", "config", "telemetry", "system"]),
-    ("app", &["api", "delivery", "repository", "serving", "onnx", "config", "telemetry", "system"]),
+    ("shadow", &["serving", "onnx", "domain", "config", "telemetry", "system"]),
+    ("delivery", &["repository", "shadow", "serving", "domain", "config", "telemetry", "system"]),
+    (
+        "api",
+        &["delivery", "repository", "shadow", "serving", "domain", "config", "telemetry", "system"],
+    ),
+    (
+        "app",
+        &[
+            "api",
+            "delivery",
+            "repository",
+            "shadow",
+            "serving",
+            "onnx",
+            "config",
+            "telemetry",
+            "system",
+        ],
+    ),
 ];
 
 /// What could reach out of `domain`: clocks, chance, async, other people's machines.

@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::segments::Segments;
 use super::{Api, body, models};
 use crate::domain::route::{Pin, Role};
-use crate::serving::{InferError, InferRequest, Picked, Servable};
+use crate::serving::{Answer, InferError, InferRequest, Picked, Servable, Unanswered};
 use crate::telemetry::metrics::{self, Outcome, Rejection};
 
 /// The header by which a client asks for less time than the model's settings give.
@@ -180,19 +180,31 @@ async fn answer(
         arrived,
         timeout,
     };
-    let answer = api.scheduler.infer(servable, request).await.map_err(|error| Failure {
-        problem: not_inferred(&error, servable),
-        cause: Cause::Infer(error),
-    })?;
+    let answer = match api.scheduler.infer(servable, request).await {
+        Ok(answer) => answer,
+        Err(Unanswered { error, inputs }) => {
+            if let (Some(sampled), Some(inputs)) = (&picked.sampled, inputs) {
+                api.shadow.offer(sampled.clone(), inputs, None);
+            }
+            let problem = not_inferred(&error, servable);
+            return Err(Failure { problem, cause: Cause::Infer(error) });
+        }
+    };
     let outputs: Vec<encode::Named<'_>> = servable
         .signature()
         .outputs
         .iter()
-        .zip(answer.outputs())
+        .zip(answer.outputs.views())
         .map(|(spec, output)| encode::Named { name: spec.name(), value: output })
         .collect();
-    encode::encode(decoded.form, &outputs, &servable.naming().classes)
-        .map_err(|error| Problem::bad_request("not_per_row", error.to_string()).into())
+    let encoded = encode::encode(decoded.form, &outputs, &servable.naming().classes);
+    drop(outputs);
+    // Everything that the client needs is written: what the run used can go on to be compared.
+    if let Some(sampled) = &picked.sampled {
+        let Answer { inputs, outputs } = answer;
+        api.shadow.offer(sampled.clone(), inputs, Some(outputs));
+    }
+    encoded.map_err(|error| Problem::bad_request("not_per_row", error.to_string()).into())
 }
 
 /// The smaller of what the model's settings give and what the client asks for.

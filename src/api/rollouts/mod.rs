@@ -149,10 +149,27 @@ async fn follow(
 }
 
 fn told(api: &Api, model: &str, view: &ReleaseView, headers: &HeaderMap) -> Response {
-    match current(model, view) {
+    let rollout = current(model, view).map(|rollout| with_verdict(api, rollout));
+    match rollout {
         Some(rollout) => tagged(headers, &command::tag(view.seq), rollout.to_string()),
         None => no_rollout(api, model).into_response(),
     }
+}
+
+/// Adds what the pairs say so far, where two versions are compared.
+fn with_verdict(api: &Api, mut rollout: Value) -> Value {
+    let id = rollout["id"].as_str().and_then(|id| id.parse().ok());
+    let Some(study) = id.and_then(|id| api.shadow.study(id)) else { return rollout };
+    if let Some(standing) = study.standing() {
+        rollout["verdict"] = json!({
+            "decision": standing.verdict.decision(),
+            "reason": standing.verdict.reason(),
+            "log_evidence": standing.log_fail,
+            "pairs": standing.pairs,
+        });
+        rollout["gates"] = json!(standing.gates);
+    }
+    rollout
 }
 
 fn no_rollout(api: &Api, model: &str) -> Problem {
@@ -197,7 +214,7 @@ fn limit(uri: &Uri) -> Result<usize, Problem> {
 }
 
 /// The value of a parameter of the query; empty for one that has none.
-fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<&'u str> {
+pub(super) fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<&'u str> {
     uri.query()?
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))

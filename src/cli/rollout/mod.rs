@@ -2,6 +2,7 @@
 
 mod show;
 mod watch;
+mod why;
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -70,6 +71,9 @@ enum Command {
         /// The version
         #[arg(long)]
         version: Option<VersionLabel>,
+        /// How, where that is not what the settings say: `blue-green` or `shadow`
+        #[arg(long)]
+        strategy: Option<String>,
     },
     /// Skip what is left of the rollout, and keep the new version
     Promote {
@@ -79,6 +83,10 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Hold the rollout where it stands; evidence against the new version still ends it
+    Pause(Why),
+    /// Let a rollout that is held go on
+    Resume(Why),
     /// Take the new version back
     Abort(Why),
     /// Go back to the version that was stable before, or to the one that is named
@@ -90,7 +98,18 @@ enum Command {
         to: Option<VersionLabel>,
     },
     /// Try the version again that was taken back or refused
-    Retry(Why),
+    Retry {
+        #[command(flatten)]
+        why: Why,
+        /// Forget the evidence that was against it
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Explain what the rollout's verdict rests on
+    Why {
+        /// Which model's
+        model: ModelName,
+    },
 }
 
 /// Who wants something done, and why. Both are kept in the history.
@@ -124,11 +143,20 @@ fn ask(flags: &Flags) -> Result<u8, AskError> {
         Command::History { model, limit } => {
             return history(&client, model, *limit, flags.json).map(|()| 0);
         }
-        Command::Start { why, version } => ("start", why, ("version", json!(version))),
-        Command::Promote { why, full } => ("promote", why, ("full", json!(full.then_some(true)))),
-        Command::Abort(why) => ("abort", why, ("", Value::Null)),
-        Command::Undo { why, to } => ("undo", why, ("to", json!(to))),
-        Command::Retry(why) => ("retry", why, ("", Value::Null)),
+        Command::Why { model } => return why::explain(&client, model, flags.json).map(|()| 0),
+        Command::Start { why, version, strategy } => {
+            ("start", why, vec![("version", json!(version)), ("strategy", json!(strategy))])
+        }
+        Command::Promote { why, full } => {
+            ("promote", why, vec![("full", json!(full.then_some(true)))])
+        }
+        Command::Pause(why) => ("pause", why, Vec::new()),
+        Command::Resume(why) => ("resume", why, Vec::new()),
+        Command::Abort(why) => ("abort", why, Vec::new()),
+        Command::Undo { why, to } => ("undo", why, vec![("to", json!(to))]),
+        Command::Retry { why, fresh } => {
+            ("retry", why, vec![("fresh", json!(fresh.then_some(true)))])
+        }
     };
     let told = client.post(&format!("{}/{verb}", path(&why.model)), &wish(why, extra))?;
     show(&told, flags.json);
@@ -136,9 +164,9 @@ fn ask(flags: &Flags) -> Result<u8, AskError> {
 }
 
 /// The body of a request: only what was said.
-fn wish(why: &Why, extra: (&str, Value)) -> Value {
-    let said = [("reason", json!(why.reason)), ("actor", json!(why.actor)), extra];
-    said.into_iter().filter(|(_, value)| !value.is_null()).collect()
+fn wish(why: &Why, extra: Vec<(&str, Value)>) -> Value {
+    let said = [("reason", json!(why.reason)), ("actor", json!(why.actor))];
+    said.into_iter().chain(extra).filter(|(_, value)| !value.is_null()).collect()
 }
 
 fn status(client: &Client, model: &ModelName, json: bool) -> Result<u8, AskError> {
@@ -222,9 +250,9 @@ mod tests {
     fn body_of(line: &[&str]) -> Value {
         let line = Line::try_parse_from([&["rollout"], line].concat()).unwrap();
         match &line.flags.command {
-            Command::Start { why, version } => wish(why, ("version", json!(version))),
-            Command::Undo { why, to } => wish(why, ("to", json!(to))),
-            Command::Abort(why) => wish(why, ("", Value::Null)),
+            Command::Start { why, version, .. } => wish(why, vec![("version", json!(version))]),
+            Command::Undo { why, to } => wish(why, vec![("to", json!(to))]),
+            Command::Abort(why) => wish(why, Vec::new()),
             other => panic!("{other:?}"),
         }
     }

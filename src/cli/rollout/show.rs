@@ -26,6 +26,15 @@ pub(super) struct Rollout {
     bake_s: Option<u64>,
     /// Told when it is not.
     recorded: Option<bool>,
+    #[serde(default)]
+    verdict: Option<Verdict>,
+}
+
+/// What the pairs say so far.
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    decision: String,
+    reason: String,
 }
 
 impl Rollout {
@@ -35,6 +44,17 @@ impl Rollout {
             Some(stable) => format!("{stable} → {}", self.candidate),
             None => self.candidate.clone(),
         }
+    }
+
+    /// How it stands, and why.
+    pub(super) fn sentence(&self) -> String {
+        let Self { id, model, strategy, since, reason, .. } = self;
+        format!(
+            "Rollout {id} of `{model}` {} ({strategy}) is {} since {since}: {}.",
+            self.versions(),
+            self.phase(),
+            reason.replace(char::is_control, " ")
+        )
     }
 
     fn phase(&self) -> String {
@@ -52,6 +72,9 @@ pub(super) fn status_text(rollout: &Rollout, now: SystemTime) -> String {
     let after = rollout.parent.as_ref().map(|parent| format!(", after {parent}"));
     let bake = rollout.bake_s.filter(|_| rollout.phase == "baking");
     let of = bake.map(|seconds| format!(", of {}", roughly(Duration::from_secs(seconds))));
+    let verdict = rollout.verdict.as_ref().map(|verdict| {
+        format!("{}: {}", verdict.decision, verdict.reason.replace(char::is_control, " "))
+    });
     let is_owed = rollout.recorded == Some(false);
     let owed = if is_owed { "not written yet; a restart would not know of this" } else { "" };
     let rows = [
@@ -60,6 +83,7 @@ pub(super) fn status_text(rollout: &Rollout, now: SystemTime) -> String {
         ("since", format!("{}{}", ago(&rollout.since, now), of.unwrap_or_default())),
         ("started", format!("{} by {actor}", ago(&rollout.started, now))),
         ("reason", reason.replace(char::is_control, " ")),
+        ("verdict", verdict.unwrap_or_default()),
         ("journal", owed.to_owned()),
         ("possible", rollout.verbs.join(", ")),
     ];

@@ -126,6 +126,17 @@ const WRITE_TRANSITION: &str = "
     INSERT INTO transitions (seq, at, model, rollout, actor, reason, from_phase, to_phase, document)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
+const WRITE_STUDY: &str = "
+    INSERT INTO studies (rollout, model, document) VALUES (?1, ?2, ?3)
+    ON CONFLICT (rollout) DO UPDATE SET document = excluded.document";
+
+const FORGET_STUDIES: &str = "
+    DELETE FROM studies WHERE model = ?1 AND rollout NOT IN
+        (SELECT rollout FROM studies WHERE model = ?1 ORDER BY rollout DESC LIMIT ?2)";
+
+/// How many rollouts of a model have a report.
+const KEPT_STUDIES: i64 = 50;
+
 const WRITE_FILE: &str = "
     INSERT INTO files (path, fingerprint, digest) VALUES (?1, ?2, ?3)
     ON CONFLICT (path) DO UPDATE SET fingerprint = excluded.fingerprint, digest = excluded.digest";
@@ -186,6 +197,27 @@ impl Journal {
         let saved = in_transaction(&mut self.relaxed, |connection| {
             for (model, release) in releases {
                 write_release(connection, model, release, 0)?;
+            }
+            Ok(())
+        });
+        saved.map_err(|error| self.failed("written", &error))
+    }
+
+    /// Writes down what was compared for rollouts: of which model, and what. Of each model the last few are kept. The last
+    /// few such writes may be lost when the machine stops.
+    ///
+    /// # Errors
+    /// [`JournalError`], and nothing was written.
+    pub fn save_studies<'d>(
+        &mut self,
+        studies: impl IntoIterator<Item = (RolloutId, &'d ModelName, &'d str)>,
+    ) -> Result<(), JournalError> {
+        let saved = in_transaction(&mut self.relaxed, |connection| {
+            for (rollout, model, document) in studies {
+                let mut write = connection.prepare_cached(WRITE_STUDY)?;
+                write.execute(params![schema::integer(rollout.0), model.as_str(), document])?;
+                let mut forget = connection.prepare_cached(FORGET_STUDIES)?;
+                forget.execute(params![model.as_str(), KEPT_STUDIES])?;
             }
             Ok(())
         });

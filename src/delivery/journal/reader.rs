@@ -77,6 +77,41 @@ impl JournalReader {
         Ok(Some((model, transitions.collect::<Result<_, _>>()?)))
     }
 
+    /// What was compared for a rollout, as it was last written down; none when nothing was.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read.
+    pub fn study(&self, id: RolloutId) -> Result<Option<String>, JournalError> {
+        let question = "SELECT document FROM studies WHERE rollout = ?1";
+        let rows = self.read(question, params![schema::integer(id.0)], |row| row.get(0))?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The last rollout of each model for which something was compared.
+    ///
+    /// # Errors
+    /// [`JournalError`], when they cannot be read.
+    pub fn last_studies(&self) -> Result<Vec<(ModelName, RolloutId)>, JournalError> {
+        let question = "SELECT model, max(rollout) FROM studies GROUP BY model ORDER BY model";
+        let rows: Vec<(String, i64)> =
+            self.read(question, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let understand = |(model, rollout): (String, i64)| {
+            let model = model.parse().map_err(|error| self.damaged(&error))?;
+            Ok((model, RolloutId(schema::number(rollout))))
+        };
+        rows.into_iter().map(understand).collect()
+    }
+
+    /// The last rollout of a model for which something was compared.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read.
+    pub fn last_study(&self, model: &ModelName) -> Result<Option<RolloutId>, JournalError> {
+        let question = "SELECT rollout FROM studies WHERE model = ?1 ORDER BY rollout DESC LIMIT 1";
+        let last = |row: &Row<'_>| Ok(RolloutId(schema::number(row.get(0)?)));
+        Ok(self.read(question, params![model.as_str()], last)?.into_iter().next())
+    }
+
     fn read<T>(
         &self,
         question: &str,

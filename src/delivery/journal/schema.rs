@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "journal.sqlite3";
 const APPLICATION: i64 = 0x4752_4e52;
 
 /// What leads from each schema to the next one. The file's `user_version` counts those that were done.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     -- All that is decided about each model, now; `seq` is the number of its last transition.
     CREATE TABLE models (
         model   TEXT PRIMARY KEY,
@@ -43,6 +43,14 @@ const MIGRATIONS: [&str; 1] = ["
         fingerprint TEXT NOT NULL,
         digest      TEXT NOT NULL
     ) STRICT;
+", "
+    -- What the pairs of a rollout have shown, as one document.
+    CREATE TABLE studies (
+        rollout  INTEGER PRIMARY KEY,
+        model    TEXT NOT NULL,
+        document TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX studies_of_model ON studies (model, rollout);
 "];
 
 /// Opens the file for writing and brings it to the present schema. The first connection waits at each commit until it

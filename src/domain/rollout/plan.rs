@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::analysis::Gates;
+use crate::domain::comparison::{Change, OutputRule};
 use crate::domain::sampling::Sample;
 
 /// How a new version comes to answer.
@@ -52,6 +54,14 @@ pub struct PairPlan {
     pub max_time: Duration,
     /// What happens after that.
     pub on_inconclusive: OnInconclusive,
+    /// What to expect of the outputs.
+    pub change: Change,
+    /// The limits that are judged by.
+    pub gates: Gates,
+    /// How outputs are compared, where that was said.
+    pub outputs: Vec<OutputRule>,
+    /// The names of the classes, where the model has none.
+    pub classes: Vec<String>,
 }
 
 /// What happens when a stage has waited long enough for evidence.
@@ -65,6 +75,16 @@ pub enum OnInconclusive {
     Promote,
     /// All traffic stays on stable, and the rollout ends.
     Abort,
+}
+
+impl Plan {
+    /// How long the rollout may last, apart from the time that it waits for an operator.
+    pub fn longest(&self) -> Duration {
+        match self.strategy {
+            Strategy::BlueGreen => self.bake,
+            Strategy::Shadow => self.pairs.max_time + self.bake,
+        }
+    }
 }
 
 impl Default for Plan {
@@ -85,6 +105,10 @@ impl Default for PairPlan {
             min_pairs: 500,
             max_time: Duration::from_secs(60 * 60),
             on_inconclusive: OnInconclusive::default(),
+            change: Change::Retrained,
+            gates: Gates::default(),
+            outputs: Vec::new(),
+            classes: Vec::new(),
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The one that is trusted.
-    pub baseline: Revision,
+    pub stable: Revision,
     /// The one on trial.
     pub candidate: Revision,
 }
@@ -119,10 +119,10 @@ impl Release {
         let candidate = on_trial.map(|rollout| rollout.candidate.clone());
         let pair = match (&candidate, &previous) {
             (Some(candidate), _) => {
-                Some(Pair { baseline: stable.clone(), candidate: candidate.clone() })
+                Some(Pair { stable: stable.clone(), candidate: candidate.clone() })
             }
             (None, Some(previous)) if self.is_baking() => {
-                Some(Pair { baseline: previous.clone(), candidate: stable.clone() })
+                Some(Pair { stable: previous.clone(), candidate: stable.clone() })
             }
             (None, Some(_) | None) => None,
         };

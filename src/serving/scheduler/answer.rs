@@ -6,14 +6,18 @@ use std::sync::Arc;
 use crate::domain::tensor::{Tensor, TensorView, ValueView};
 use crate::onnx::Output;
 
-/// The outputs that were asked for, in that order, and the inputs again: whoever wants to ask another version the
-/// same needs no copy.
+/// What a run gave, and the inputs again: whoever wants to ask another version the same needs no copy.
 #[derive(Debug)]
 pub struct Answer {
-    share: Share,
+    /// The outputs that were asked for, in that order.
+    pub outputs: Outputs,
     /// What the request gave.
     pub inputs: Vec<Tensor>,
 }
+
+/// The outputs of one request.
+#[derive(Debug)]
+pub struct Outputs(Share);
 
 /// Which part of a run's outputs the request is answered with.
 #[derive(Debug)]
@@ -35,12 +39,14 @@ pub(super) struct SharedRows {
 
 impl Answer {
     pub(super) fn new(share: Share, inputs: Vec<Tensor>) -> Self {
-        Self { share, inputs }
+        Self { outputs: Outputs(share), inputs }
     }
+}
 
-    /// The outputs.
-    pub fn outputs(&self) -> Vec<ValueView<'_>> {
-        match &self.share {
+impl Outputs {
+    /// Each output, borrowed.
+    pub fn views(&self) -> Vec<ValueView<'_>> {
+        match &self.0 {
             Share::Whole(outputs) => outputs.iter().map(Output::view).collect(),
             Share::Rows(shared) => shared.views(),
         }

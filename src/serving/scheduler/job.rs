@@ -11,7 +11,7 @@ use crate::domain::batching;
 use crate::domain::route::Role;
 use crate::domain::tensor::Tensor;
 use crate::onnx::{RunError, StopFlag};
-use crate::serving::error::InferError;
+use crate::serving::error::{InferError, Unanswered};
 
 /// What is to be run.
 #[derive(Debug)]
@@ -40,14 +40,14 @@ impl InferRequest {
 pub(super) struct Job {
     pub(super) request: InferRequest,
     pub(super) submitted: Instant,
-    reply: oneshot::Sender<Result<Answer, InferError>>,
+    reply: oneshot::Sender<Result<Answer, Unanswered>>,
     hold: Arc<Hold>,
 }
 
 /// The caller's side of a [`Job`]. Dropped, it calls the job off.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    answer: oneshot::Receiver<Result<Answer, InferError>>,
+    answer: oneshot::Receiver<Result<Answer, Unanswered>>,
     deadline: Instant,
     timeout: Duration,
     hold: Arc<Hold>,
@@ -105,7 +105,13 @@ impl Job {
         if let Phase::Running(run) = before {
             run.callers.fetch_sub(1, Ordering::Relaxed);
         }
-        let answer = outcome.map(|share| Answer::new(share, self.request.inputs));
+        let answer = match outcome {
+            Ok(share) => Ok(Answer::new(share, self.request.inputs)),
+            Err(error @ InferError::RunFailed(_)) => {
+                Err(Unanswered { error, inputs: Some(self.request.inputs) })
+            }
+            Err(error) => Err(error.into()),
+        };
         // A caller who has left does not want to know.
         let _ = self.reply.send(answer);
     }
@@ -113,13 +119,13 @@ impl Job {
 
 impl Ticket {
     /// Waits for the answer, until the deadline.
-    pub(super) async fn answer(mut self) -> Result<Answer, InferError> {
+    pub(super) async fn answer(mut self) -> Result<Answer, Unanswered> {
         let deadline = tokio::time::Instant::from_std(self.deadline);
         match tokio::time::timeout_at(deadline, &mut self.answer).await {
             Ok(Ok(answer)) => answer,
             // The job was dropped: only when its worker is gone.
-            Ok(Err(_)) => Err(InferError::ShuttingDown),
-            Err(_) => Err(InferError::DeadlineExceeded(self.timeout)),
+            Ok(Err(_)) => Err(InferError::ShuttingDown.into()),
+            Err(_) => Err(InferError::DeadlineExceeded(self.timeout).into()),
         }
     }
 }

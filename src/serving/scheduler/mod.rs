@@ -24,14 +24,14 @@ mod queue;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use answer::Answer;
+pub use answer::{Answer, Outputs};
 pub use job::InferRequest;
 pub(super) use queue::Queue;
 pub use queue::QueueLimits;
 
 use self::job::{Job, Ticket};
 use self::pool::Pool;
-use super::error::InferError;
+use super::error::{InferError, Unanswered};
 use super::servable::Servable;
 
 /// The threads that run models.
@@ -60,12 +60,12 @@ impl Scheduler {
     /// and a running one is told to stop.
     ///
     /// # Errors
-    /// [`InferError`]: too many wait, the deadline passed, or the model failed.
+    /// [`Unanswered`]: too many wait, the deadline passed, or the model failed.
     pub async fn infer(
         &self,
         servable: &Arc<Servable>,
         request: InferRequest,
-    ) -> Result<Answer, InferError> {
+    ) -> Result<Answer, Unanswered> {
         self.submit(servable, request)?.answer().await
     }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn elements(answer: &Answer) -> Elements {
-        match answer.outputs()[0] {
+        match answer.outputs.views()[0] {
             ValueView::Tensor(tensor) => match tensor.elements {
                 crate::domain::tensor::ElementsView::F32(values) => Elements::F32(values.to_vec()),
                 other => panic!("{other:?}"),
@@ -157,7 +157,7 @@ mod tests {
         let scheduler = Scheduler::start(1).unwrap();
         let servable = servable_of("slow", "1", limits());
         let late = InferRequest { timeout: Duration::from_millis(20), ..slow(60_000) };
-        let error = scheduler.infer(&servable, late).await.unwrap_err();
+        let error = scheduler.infer(&servable, late).await.unwrap_err().error;
         assert_eq!(error, InferError::DeadlineExceeded(Duration::from_millis(20)));
         assert!(scheduler.infer(&servable, slow(1)).await.is_ok(), "the worker is free again");
     }
@@ -238,8 +238,9 @@ mod tests {
                     assert_eq!(elements(&answer), Elements::F32(expected));
                 }
                 Err(error) => {
-                    assert_eq!(place, 17, "{error}");
-                    assert!(matches!(error, InferError::RunFailed(_)), "{error}");
+                    assert_eq!(place, 17, "{error:?}");
+                    assert!(matches!(error.error, InferError::RunFailed(_)), "{error:?}");
+                    assert_eq!(error.inputs, Some(row(99).inputs), "they are given back");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What the tests stand on: a server, models for it, and a client that shows every byte.
 
+mod browser;
 mod disk;
 mod http;
 mod models;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use browser::{Browser, BrowserPage, View};
 pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{Models, adder, digest, example_model, package, test_model};
 pub(crate) use onnx::{HeavyAdder, adder_with_external_data};

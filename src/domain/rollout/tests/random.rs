@@ -85,8 +85,8 @@ proptest! {
             }
             // What is compared is what answers and what is on its way, never a version with itself.
             if let Some(Route { stable, pair: Some(pair), .. }) = release.route() {
-                prop_assert!(pair.baseline.digest != pair.candidate.digest);
-                prop_assert!([&pair.baseline, &pair.candidate].contains(&&stable));
+                prop_assert!(pair.stable.digest != pair.candidate.digest);
+                prop_assert!([&pair.stable, &pair.candidate].contains(&&stable));
             }
             // What is written down is all there is.
             let written = serde_json::to_string(release).unwrap();

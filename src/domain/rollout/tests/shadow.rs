@@ -11,7 +11,7 @@ fn shadowing() -> Story {
 
 fn pair(story: &Story) -> Option<(String, String)> {
     let pair = story.release.route()?.pair?;
-    Some((pair.baseline.label.to_string(), pair.candidate.label.to_string()))
+    Some((pair.stable.label.to_string(), pair.candidate.label.to_string()))
 }
 
 #[test]

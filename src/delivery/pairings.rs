@@ -1,0 +1,242 @@
+//! The comparisons of the rollouts that run: which two versions they are of, and what comes of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::journal::JournalReader;
+use crate::domain::comparison::Arm;
+use crate::domain::model::ModelName;
+use crate::domain::rollout::{Decision, Judgement, Rollout, RolloutId};
+use crate::domain::sampling::Sample;
+use crate::domain::time::WallTime;
+use crate::serving::{Pairing, PairingParts, Servable};
+use crate::shadow::{Shadow, Standing, Study, Subject};
+use crate::telemetry::metrics;
+
+/// One for each model of which two versions are compared.
+#[derive(Debug)]
+pub(super) struct Pairings {
+    shadow: Arc<Shadow>,
+    journal: JournalReader,
+    open: HashMap<ModelName, Open>,
+    /// What is over, and still to be written down for the last time.
+    closed: Vec<Arc<Study>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    pairing: Arc<Pairing>,
+    study: Arc<Study>,
+    sample: Sample,
+    min_pairs: u64,
+    /// How many pairs were written down.
+    saved: u64,
+}
+
+/// The two versions, loaded.
+#[derive(Debug)]
+pub(super) struct Versions {
+    pub(super) stable: Arc<Servable>,
+    pub(super) candidate: Arc<Servable>,
+    pub(super) answers: Arm,
+}
+
+impl Pairings {
+    pub(super) fn new(shadow: Arc<Shadow>, journal: JournalReader) -> Self {
+        Self { shadow, journal, open: HashMap::new(), closed: Vec::new() }
+    }
+
+    /// The comparison of these two versions; none where no requests are sampled.
+    pub(super) fn of(
+        &mut self,
+        model: &ModelName,
+        rollout: &Rollout,
+        versions: Versions,
+    ) -> Option<Arc<Pairing>> {
+        if rollout.plan.pairs.sample == Sample::Share(0.0) {
+            self.end(model);
+            return None;
+        }
+        let is_known = self.open.get(model).is_some_and(|open| open.is_of(rollout, &versions));
+        if !is_known {
+            let open = self.begin(model, rollout, versions);
+            self.open.insert(model.clone(), open);
+        }
+        self.open.get(model).map(|open| open.pairing.clone())
+    }
+
+    /// Nothing is compared for this model any more.
+    pub(super) fn end(&mut self, model: &ModelName) {
+        if let Some(open) = self.open.remove(model) {
+            self.close(open);
+        }
+    }
+
+    fn close(&mut self, open: Open) {
+        open.pairing.sample(0.0);
+        self.shadow.close(open.study.rollout());
+        self.closed.push(open.study);
+    }
+
+    fn begin(&mut self, model: &ModelName, rollout: &Rollout, versions: Versions) -> Open {
+        let pairs = &rollout.plan.pairs;
+        let before = self.open.remove(model);
+        let study = match before {
+            // Another session of the same versions, or the other one answers now: the evidence is the same.
+            Some(open) if open.study.rollout() == rollout.id && open.answers(versions.answers) => {
+                open.study
+            }
+            Some(open) => {
+                let goes_on = open.study.rollout() == rollout.id;
+                let document = if goes_on { open.study.document(wall_now()) } else { None };
+                self.close(open);
+                self.open_study(model, rollout, &versions, document)
+            }
+            None => self.open_study(model, rollout, &versions, None),
+        };
+        let Versions { stable, candidate, answers } = versions;
+        let requests = study.counts().requests();
+        let parts = PairingParts { rollout: rollout.id, stable, candidate, answers, requests };
+        let pairing = Arc::new(Pairing::new(parts));
+        pairing.sample(pairs.sample.share(false));
+        Open { pairing, study, sample: pairs.sample, min_pairs: pairs.min_pairs, saved: 0 }
+    }
+
+    fn open_study(
+        &self,
+        model: &ModelName,
+        rollout: &Rollout,
+        versions: &Versions,
+        document: Option<String>,
+    ) -> Arc<Study> {
+        let pairs = &rollout.plan.pairs;
+        let subject = Subject {
+            model: model.clone(),
+            rollout: rollout.id,
+            change: pairs.change,
+            gates: pairs.gates.clone(),
+            rules: pairs.outputs.clone(),
+            classes: pairs.classes.clone(),
+            longest: rollout.plan.longest(),
+            stable: versions.stable.signature().clone(),
+            candidate: versions.candidate.signature().clone(),
+            answers: versions.answers,
+        };
+        let saved = document.or_else(|| self.saved(rollout.id)).or_else(|| {
+            // Whoever tries again does not get another throw of the dice.
+            rollout.parent.filter(|_| !rollout.is_fresh).and_then(|parent| self.saved(parent))
+        });
+        self.shadow.open(Study::open(subject, saved.as_deref()))
+    }
+
+    fn saved(&self, rollout: RolloutId) -> Option<String> {
+        self.journal.study(rollout).unwrap_or_else(|error| {
+            tracing::warn!("what was compared for rollout {rollout} cannot be read: {error}");
+            None
+        })
+    }
+
+    /// Whether there is anything to judge or to write down.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.closed.is_empty()
+    }
+
+    /// Whether something is over that was not written down yet.
+    pub(super) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// Judges every comparison, and tells what has an effect.
+    pub(super) fn judge(&mut self, now: WallTime) -> Vec<(ModelName, Judgement)> {
+        let mut judged = Vec::new();
+        for (model, open) in &self.open {
+            let Some(standing) = open.study.judge(now) else { continue };
+            open.measure(model, &standing);
+            let judgement = standing.judgement();
+            let has_enough = match judgement.decision {
+                Decision::Pass => judgement.pairs >= open.min_pairs,
+                Decision::Fail | Decision::Inconclusive => false,
+            };
+            open.pairing.sample(open.sample.share(has_enough));
+            match judgement.decision {
+                Decision::Inconclusive => {}
+                Decision::Pass | Decision::Fail => {
+                    judged.push((model.clone(), judgement));
+                }
+            }
+        }
+        judged
+    }
+
+    /// What has changed since it was last written down, and what is over.
+    pub(super) fn documents(&mut self, now: WallTime) -> Vec<Document> {
+        let mut documents = Vec::new();
+        for open in self.open.values_mut() {
+            let pairs = open.study.standing().map_or(0, |standing| standing.pairs);
+            if pairs != open.saved
+                && let Some(document) = Document::of(&open.study, now)
+            {
+                open.saved = pairs;
+                documents.push(document);
+            }
+        }
+        documents.extend(self.closed.iter().filter_map(|study| Document::of(study, now)));
+        documents
+    }
+
+    /// These documents are on the disk.
+    pub(super) fn are_saved(&mut self, documents: &[Document]) {
+        let is_saved = |study: &Arc<Study>| {
+            documents.iter().any(|document| document.rollout == study.rollout())
+        };
+        self.closed.retain(|study| !is_saved(study));
+    }
+}
+
+/// A comparison, as it is written down.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) model: ModelName,
+    pub(super) rollout: RolloutId,
+    pub(super) text: String,
+}
+
+impl Document {
+    /// None while a worker is in the middle of adding to it.
+    fn of(study: &Study, now: WallTime) -> Option<Self> {
+        let (model, rollout) = (study.subject().model.clone(), study.rollout());
+        study.document(now).map(|text| Self { model, rollout, text })
+    }
+}
+
+fn wall_now() -> WallTime {
+    WallTime::from(SystemTime::now())
+}
+
+impl Open {
+    fn is_of(&self, rollout: &Rollout, versions: &Versions) -> bool {
+        let is_same = |arm, servable| Arc::ptr_eq(self.pairing.servable(arm), servable);
+        self.study.rollout() == rollout.id
+            && self.answers(versions.answers)
+            && is_same(Arm::Stable, &versions.stable)
+            && is_same(Arm::Candidate, &versions.candidate)
+    }
+
+    fn answers(&self, arm: Arm) -> bool {
+        self.study.subject().answers == arm
+    }
+
+    fn measure(&self, model: &ModelName, standing: &Standing) {
+        for gate in &standing.gates {
+            metrics::evidence(model, &gate.name, gate.log_fail);
+            if let (Some(output), Some(share)) = (gate.name.strip_prefix("outputs."), gate.estimate)
+            {
+                metrics::outputs_disagree(model, output, share);
+            }
+        }
+        for (reason, dropped) in self.study.dropped() {
+            metrics::pairs_dropped(model, reason, dropped);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Two versions of a model that are compared, and which requests are run on both.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::servable::Servable;
+use crate::domain::comparison::Arm;
+use crate::domain::rollout::RolloutId;
+use crate::domain::sampling::{Purpose, bound, draw};
+
+/// Two versions of a model, and the choice of requests on which they are compared. A request that is not chosen
+/// costs one addition and one hash.
+pub struct Pairing {
+    rollout: RolloutId,
+    seed: u64,
+    stable: Arc<Servable>,
+    candidate: Arc<Servable>,
+    answers: Arm,
+    /// The draws below it are chosen.
+    bound: AtomicU64,
+    /// How many requests there were so far; also the number of the next one.
+    requests: Arc<AtomicU64>,
+}
+
+/// A request that is to be run on both versions.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    /// The two versions.
+    pub pairing: Arc<Pairing>,
+    /// The request's number within the rollout.
+    pub number: u64,
+}
+
+/// What a [`Pairing`] is made of.
+#[derive(Debug)]
+pub struct PairingParts {
+    /// The rollout that compares them.
+    pub rollout: RolloutId,
+    /// The version that is trusted.
+    pub stable: Arc<Servable>,
+    /// The version on trial.
+    pub candidate: Arc<Servable>,
+    /// Which of them answers clients.
+    pub answers: Arm,
+    /// The count of requests, which goes on over all pairings of a rollout.
+    pub requests: Arc<AtomicU64>,
+}
+
+impl Pairing {
+    /// Samples nothing yet.
+    pub fn new(parts: PairingParts) -> Self {
+        let PairingParts { rollout, stable, candidate, answers, requests } = parts;
+        // Different for each rollout, and known to everybody: nobody can choose by it, since requests are numbered
+        // here.
+        let seed = draw(rollout.0, 0, Purpose::Sample);
+        Self { rollout, seed, stable, candidate, answers, bound: AtomicU64::new(0), requests }
+    }
+
+    /// Chooses this share of requests from now on.
+    pub fn sample(&self, share: f64) {
+        self.bound.store(bound(share), Ordering::Relaxed);
+    }
+
+    /// Counts a request, and says whether it is chosen, and then under which number.
+    pub(super) fn choose(self: &Arc<Self>) -> Option<Sampled> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let is_chosen =
+            draw(number, self.seed, Purpose::Sample) < self.bound.load(Ordering::Relaxed);
+        is_chosen.then(|| Sampled { pairing: self.clone(), number })
+    }
+
+    /// The rollout that compares them.
+    pub fn rollout(&self) -> RolloutId {
+        self.rollout
+    }
+
+    /// One of the two versions.
+    pub fn servable(&self, arm: Arm) -> &Arc<Servable> {
+        match arm {
+            Arm::Stable => &self.stable,
+            Arm::Candidate => &self.candidate,
+        }
+    }
+
+    /// Which of them answers clients.
+    pub fn answers(&self) -> Arm {
+        self.answers
+    }
+
+    /// What is drawn for one of the requests.
+    pub fn draw(&self, number: u64, purpose: Purpose) -> u64 {
+        draw(number, self.seed, purpose)
+    }
+}
+
+impl fmt::Debug for Pairing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pairing")
+            .field("rollout", &self.rollout)
+            .field("stable", &self.stable)
+            .field("candidate", &self.candidate)
+            .field("answers", &self.answers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! Runs sampled requests again, on two versions, and compares what they answer.
+//!
+//! ```text
+//! api ── offer ──▶ Queue ──▶ Worker: both versions, alone, in random order, on one thread
+//!         (no lock)  │ full, old, over budget: dropped and counted      │
+//!                    ▼                                                  ▼
+//!                 Counts                      Study: comparison + evidence of one rollout ──▶ report, verdict
+//! ```
+//!
+//! Whatever happens here, no request waits for it: a request that was answered leaves its buffers in a queue without
+//! locks, and the threads that work it off run only when no other thread wants the core. What does not fit is dropped
+//! and counted. What is concluded from pairs is the domain's business.
+
+mod budget;
+mod counts;
+mod curve;
+mod difference_log;
+mod hours;
+mod job;
+mod queue;
+mod report;
+mod run;
+mod samples;
+mod standing;
+mod study;
+mod subject;
+mod watch;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use self::difference_log::DifferenceLog;
+use self::job::Job;
+use self::queue::Queue;
+use self::watch::Watch;
+use self::worker::Worker;
+use crate::config::ShadowConfig;
+use crate::domain::model::ModelName;
+use crate::domain::rollout::RolloutId;
+use crate::domain::tensor::Tensor;
+use crate::serving::{Outputs, Sampled};
+
+pub use counts::Dropped;
+pub use report::StudyReport;
+pub(crate) use report::read_sample_name;
+pub use samples::Sample;
+pub use standing::Standing;
+pub use study::Study;
+pub use subject::Subject;
+
+/// The pairs of all rollouts: where requests are left, and what came of them.
+#[derive(Debug)]
+pub struct Shadow {
+    queue: Arc<Queue>,
+    studies: Arc<Studies>,
+    /// The last comparison of each model that is over: its examples can still be looked at.
+    over: Mutex<HashMap<ModelName, Arc<Study>>>,
+}
+
+/// What is known of the rollouts that are compared now. Read without a lock: a worker that holds one while others
+/// have the cores would hold up requests.
+#[derive(Debug, Default)]
+struct Studies(ArcSwap<HashMap<RolloutId, Arc<Study>>>);
+
+impl Studies {
+    fn get(&self, rollout: RolloutId) -> Option<Arc<Study>> {
+        self.0.load().get(&rollout).cloned()
+    }
+
+    fn change(&self, change: impl Fn(&mut HashMap<RolloutId, Arc<Study>>)) {
+        self.0.rcu(|studies| {
+            let mut changed = HashMap::clone(studies);
+            change(&mut changed);
+            changed
+        });
+    }
+}
+
+impl Shadow {
+    /// Starts the threads. Differences are also written to a file in the folder `state`.
+    ///
+    /// # Errors
+    /// What the system says when it has no room for a thread.
+    pub fn start(config: &ShadowConfig, state: &Path) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::new(config));
+        let studies = Arc::new(Studies::default());
+        let log = Arc::new(DifferenceLog::new(state));
+        let watch = Watch::start()?;
+        for index in 0..config.threads {
+            let worker = Worker {
+                index,
+                queue: queue.clone(),
+                studies: studies.clone(),
+                log: log.clone(),
+                watch: watch.clone(),
+                max_rps: config.max_rps / config.threads as f64,
+                max_busy: config.max_busy / config.threads as f64,
+                max_age: config.max_age,
+            };
+            let thread = std::thread::Builder::new().name(format!("shadow-{index}"));
+            thread.spawn(move || worker.run())?;
+        }
+        Ok(Self { queue, studies, over: Mutex::default() })
+    }
+
+    /// Leaves a request that was answered, to be run again on both versions. `live` is what the client got; none where
+    /// the model failed on the request. Never waits.
+    pub fn offer(&self, sampled: Sampled, inputs: Vec<Tensor>, live: Option<Outputs>) {
+        let Some(study) = self.studies.get(sampled.pairing.rollout()) else { return };
+        let job = Job::new(sampled, inputs, live, Instant::now());
+        study.counts().sampled(job.bytes());
+        let bytes = job.bytes();
+        if let Err(dropped) = self.queue.offer(job) {
+            study.counts().dropped(dropped, bytes);
+        }
+    }
+
+    /// Begins to compare the versions of a rollout.
+    pub fn open(&self, study: Study) -> Arc<Study> {
+        let study = Arc::new(study);
+        self.studies.change(|studies| drop(studies.insert(study.rollout(), study.clone())));
+        study
+    }
+
+    /// What is known of a rollout that is compared now.
+    pub fn study(&self, rollout: RolloutId) -> Option<Arc<Study>> {
+        self.studies.get(rollout)
+    }
+
+    /// Of each model of which anything was compared since the start, the present or last rollout.
+    pub fn newest(&self) -> BTreeMap<ModelName, RolloutId> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let studies = self.studies.0.load();
+        let all = over.values().chain(studies.values());
+        let mut newest = BTreeMap::new();
+        for study in all {
+            let known = newest.entry(study.subject().model.clone()).or_insert(study.rollout());
+            *known = study.rollout().max(*known);
+        }
+        newest
+    }
+
+    /// The present or last rollout of a model for which anything was compared since the start.
+    pub fn of_model(&self, model: &ModelName) -> Option<RolloutId> {
+        self.newest().get(model).copied()
+    }
+
+    /// Ends the comparison of a rollout: what still waits for it is dropped.
+    pub fn close(&self, rollout: RolloutId) {
+        let Some(study) = self.studies.get(rollout) else { return };
+        self.studies.change(|studies| drop(studies.remove(&rollout)));
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.insert(study.subject().model.clone(), study);
+    }
+
+    /// A comparison of which the examples can be looked at: one that goes on, or the last one of its model.
+    pub fn with_samples(&self, rollout: RolloutId) -> Option<Arc<Study>> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |study: &&Arc<Study>| study.rollout() == rollout;
+        self.studies.get(rollout).or_else(|| over.values().find(is_it).cloned())
+    }
+}

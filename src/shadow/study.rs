@@ -1,0 +1,377 @@
+//! What is known of the two versions of one rollout.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use serde::{Deserialize, Serialize};
+
+use super::counts::{Counted, Counts, Dropped};
+use super::curve::{Curve, Point};
+use super::hours::Hours;
+use super::job::Job;
+use super::run::{Ran, Runs};
+use super::samples::{Sample, Samples};
+use super::standing::{Rate, Standing};
+use super::subject::{Order, Subject};
+use crate::domain::analysis::{PairEvidence, PairOutcome, RunOutcome};
+use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
+use crate::domain::rollout::RolloutId;
+use crate::domain::sampling::Purpose;
+use crate::domain::signature::OutputSpec;
+use crate::domain::tensor::{Tensor, ValueView};
+use crate::domain::time::WallTime;
+use crate::onnx::Output;
+
+/// The comparison of one rollout's versions, while it goes on.
+///
+/// What workers add to is behind a lock that a worker may hold while others have its core. So nobody who is in a
+/// hurry waits for it: the judge comes back later, and everybody else reads what it has found.
+#[derive(Debug)]
+pub struct Study {
+    subject: Subject,
+    stable: Order,
+    candidate: Order,
+    counts: Counts,
+    opened: Instant,
+    seen: Mutex<Seen>,
+    hours: Mutex<Hours>,
+    rate: Mutex<Rate>,
+    standing: ArcSwapOption<Standing>,
+    /// Whether a run of the candidate does not end although it was told to.
+    candidate_is_stuck: AtomicBool,
+}
+
+/// A pair that was added, and what it showed.
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) observed: Observed,
+    /// Whether the versions agree in it.
+    pub(super) agreed: bool,
+}
+
+/// What pairs have shown.
+#[derive(Debug)]
+struct Seen {
+    gathered: Gathered,
+    samples: Samples,
+}
+
+/// The part of it that is written down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Gathered {
+    pub(super) comparison: Comparison,
+    pub(super) evidence: PairEvidence,
+    pub(super) curve: Curve,
+    /// Pairs in which the versions agree.
+    pub(super) agreed: u64,
+}
+
+/// A study as it is written down, and told of when its rollout is over.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Saved {
+    pub(super) gathered: Gathered,
+    pub(super) counted: Counted,
+    pub(super) hours: Hours,
+}
+
+impl Study {
+    /// Begins, or goes on from what was written down. A document that is of other limits or outputs says nothing about
+    /// these, and is left aside.
+    pub fn open(subject: Subject, saved: Option<&str>) -> Self {
+        let fresh = Gathered {
+            comparison: subject.comparison(),
+            evidence: subject.evidence(),
+            curve: Curve::default(),
+            agreed: 0,
+        };
+        let saved = saved.and_then(|document| match Saved::read(document) {
+            Ok(saved) => Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered)),
+            Err(error) => {
+                let rollout = subject.rollout;
+                tracing::warn!("what was compared for rollout {rollout} cannot be read: {error}");
+                None
+            }
+        });
+        let answering = match subject.answers {
+            Arm::Stable => &subject.stable,
+            Arm::Candidate => &subject.candidate,
+        };
+        let order = |version| Order::new(version, answering, &subject.stable);
+        let (stable, candidate) = (order(&subject.stable), order(&subject.candidate));
+        let (gathered, counted, hours) = match saved {
+            Some(saved) => (saved.gathered, saved.counted, saved.hours),
+            None => (fresh, Counted::default(), Hours::default()),
+        };
+        Self {
+            stable,
+            candidate,
+            counts: Counts::going_on_from(&counted),
+            opened: Instant::now(),
+            seen: Mutex::new(Seen { gathered, samples: Samples::default() }),
+            hours: Mutex::new(hours),
+            rate: Mutex::default(),
+            standing: ArcSwapOption::empty(),
+            candidate_is_stuck: AtomicBool::new(false),
+            subject,
+        }
+    }
+
+    /// What is compared.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Its rollout.
+    pub fn rollout(&self) -> RolloutId {
+        self.subject.rollout
+    }
+
+    /// What was sampled, and what became of it.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How many sampled requests did not become pairs, by the reason's name.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counted = self.counts.now();
+        Dropped::ALL.into_iter().map(move |why| (why.name(), counted.dropped_for(why)))
+    }
+
+    /// What the evidence came to when it was last judged.
+    pub fn standing(&self) -> Option<Arc<Standing>> {
+        self.standing.load_full()
+    }
+
+    /// The outputs of a [`Sample`]: those that both versions have.
+    pub fn compared_outputs(&self) -> impl Iterator<Item = &OutputSpec> {
+        let outputs = &self.subject.stable.outputs;
+        outputs
+            .iter()
+            .zip(self.candidate.is_there())
+            .filter(|(_, there)| *there)
+            .map(|(output, _)| output)
+    }
+
+    /// One of the worst examples, by its request's number.
+    pub fn sample(&self, number: u64) -> Option<Arc<Sample>> {
+        self.lock().samples.get(number)
+    }
+
+    /// Judges by all pairs so far, and counts them into the present hour. None when a worker is in the middle of
+    /// adding to them: then it is for the next time.
+    pub fn judge(&self, now: WallTime) -> Option<Arc<Standing>> {
+        let mut seen = match self.seen.try_lock() {
+            Ok(seen) => seen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let Gathered { evidence, agreed, .. } = &mut seen.gathered;
+        evidence.advance(self.opened.elapsed());
+        let counted = self.counts.now();
+        let unseen = counted.unseen_size();
+        hold(&self.hours).count(now, counted, *agreed);
+        let rate = hold(&self.rate).observe(Instant::now(), evidence.pairs());
+        let is_stuck = self.candidate_is_stuck.load(Ordering::Relaxed);
+        let standing = Arc::new(Standing::of(evidence, rate, is_stuck, unseen));
+        drop(seen);
+        self.standing.store(Some(standing.clone()));
+        Some(standing)
+    }
+
+    /// All of it, to be written down. None when a worker is in the middle of adding to it.
+    pub fn document(&self, now: WallTime) -> Option<String> {
+        let seen = match self.seen.try_lock() {
+            Ok(seen) => seen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let gathered = seen.gathered.clone();
+        drop(seen);
+        serde_json::to_string(&self.saved(gathered, now)).ok()
+    }
+
+    /// A copy of all of it. Waits for a worker that is in the middle of adding to it.
+    pub(super) fn copy(&self, now: WallTime) -> Saved {
+        let gathered = self.lock().gathered.clone();
+        self.saved(gathered, now)
+    }
+
+    fn saved(&self, gathered: Gathered, now: WallTime) -> Saved {
+        let (counted, mut hours) = (self.counts.now(), hold(&self.hours));
+        hours.count(now, counted.clone(), gathered.agreed);
+        Saved { gathered, counted, hours: hours.clone() }
+    }
+
+    /// A run of this version does not end.
+    pub(super) fn is_stuck(&self, arm: Arm) {
+        match arm {
+            Arm::Candidate => self.candidate_is_stuck.store(true, Ordering::Relaxed),
+            Arm::Stable => {}
+        }
+    }
+
+    /// A request's inputs as a version takes them; none where one is missing.
+    pub(super) fn inputs_for<'t>(
+        &self,
+        arm: Arm,
+        given: &'t [Tensor],
+    ) -> Option<Cow<'t, [Tensor]>> {
+        self.order(arm).inputs(given)
+    }
+
+    /// The outputs that a version is asked for.
+    pub(super) fn outputs_of(&self, arm: Arm) -> &[usize] {
+        self.order(arm).wanted()
+    }
+
+    fn order(&self, arm: Arm) -> &Order {
+        match arm {
+            Arm::Stable => &self.stable,
+            Arm::Candidate => &self.candidate,
+        }
+    }
+
+    /// Adds a pair. None when it says nothing, because one of its runs was cut off for no fault of its own.
+    pub(super) fn add(&self, job: Job, runs: Runs, at: WallTime) -> Option<Added> {
+        let added = self.observe(&job, &runs, at)?;
+        let observed = &added.observed;
+        let number = job.sampled.number;
+        let keeps = !observed.beyond_tolerance.is_empty() && Samples::has_room_for(job.bytes());
+        if keeps
+            && let (Ran::Answered(stable, _), Ran::Answered(candidate, _)) =
+                (runs.stable, runs.candidate)
+        {
+            let stable = self.candidate.common(stable);
+            let sample = Sample { number, at, inputs: job.inputs, stable, candidate };
+            let mut seen = self.lock();
+            let Seen { gathered, samples } = &mut *seen;
+            samples.keep(sample);
+            gathered.comparison.inputs_kept(number);
+            samples.retain(gathered.comparison.worst_requests());
+        }
+        Some(added)
+    }
+
+    fn observe(&self, job: &Job, runs: &Runs, at: WallTime) -> Option<Added> {
+        let (stable, candidate) = (views(&runs.stable), views(&runs.candidate));
+        let (stable, candidate) = (self.stable.of_run(&stable), self.candidate.of_run(&candidate));
+        let live = job.live.as_ref().map(|live| live.views());
+        let live = live.map(|live| self.order(self.subject.answers).of_live(&live));
+        let pair = Pair {
+            number: job.sampled.number,
+            at,
+            stable: ran(&runs.stable, &stable)?,
+            candidate: ran(&runs.candidate, &candidate)?,
+            live: live.as_deref().map(|outputs| Live { outputs, by: self.subject.answers }),
+            input_bytes: job.bytes(),
+        };
+        let chance = job.sampled.pairing.draw(pair.number, Purpose::Keep);
+        let mut seen = self.lock();
+        let gathered = &mut seen.gathered;
+        let observed = gathered.comparison.observe(&pair, chance);
+        let outcome = PairOutcome {
+            stable: outcome(&pair.stable),
+            candidate: outcome(&pair.candidate),
+            outputs: observed.outputs.clone(),
+            contract_broken: observed.contract.first().map(ToString::to_string),
+        };
+        for shown in gathered.comparison.only_shown() {
+            gathered.evidence.only_show(shown);
+        }
+        gathered.evidence.observe(&outcome, self.opened.elapsed());
+        let agreed = agreed(&outcome, observed.agreed);
+        gathered.agreed += u64::from(agreed);
+        let pairs = gathered.evidence.pairs();
+        if gathered.curve.is_due(pairs) {
+            let point = point(&gathered.evidence);
+            gathered.curve.add(point);
+        }
+        self.counts.executed(job.bytes());
+        Some(Added { observed, agreed })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Saved {
+    /// What was written down. Inputs never are, so there are none to offer.
+    pub(super) fn read(document: &str) -> Result<Self, serde_json::Error> {
+        let mut saved: Self = serde_json::from_str(document)?;
+        saved.gathered.comparison.inputs_lost();
+        Ok(saved)
+    }
+}
+
+impl Gathered {
+    /// Whether evidence of the same kind was gathered: under the same limits, of the same outputs.
+    fn can_go_on_from(&self, saved: &Self) -> bool {
+        self.evidence.limits() == saved.evidence.limits()
+            && self.comparison.is_of_same_outputs(&saved.comparison)
+    }
+}
+
+/// The evidence so far, as a point of the curve.
+pub(super) fn point(evidence: &PairEvidence) -> Point {
+    let gates = evidence.gates();
+    let outputs = gates.iter().filter(|gate| gate.name.starts_with("outputs."));
+    let worst = outputs
+        .max_by(|a, b| a.estimate.partial_cmp(&b.estimate).unwrap_or(std::cmp::Ordering::Equal));
+    Point {
+        pairs: evidence.pairs(),
+        log_fail: evidence.log_fail(),
+        log_pass: gates.iter().map(|gate| gate.log_pass).fold(f64::INFINITY, f64::min),
+        estimate: worst.and_then(|gate| gate.estimate),
+        lower: worst.and_then(|gate| gate.interval).map(|[lower, _]| lower),
+        upper: worst.and_then(|gate| gate.interval).map(|[_, upper]| upper),
+    }
+}
+
+/// Whether the versions agree in a pair: both answered, by the rules, and no output that is judged differs. Where none
+/// is judged, `is_alike` says whether there was anything to tell.
+fn agreed(outcome: &PairOutcome, is_alike: bool) -> bool {
+    let answered = |run: &RunOutcome| match run {
+        RunOutcome::Answered { .. } => true,
+        RunOutcome::Failed => false,
+    };
+    let mut judged = outcome.outputs.iter().filter(|output| output.judged).peekable();
+    let outputs_agree = match judged.peek() {
+        Some(_) => judged.all(|output| output.differs == 0.0),
+        None => is_alike,
+    };
+    answered(&outcome.stable)
+        && answered(&outcome.candidate)
+        && outcome.contract_broken.is_none()
+        && outputs_agree
+}
+
+fn views(ran: &Ran) -> Vec<ValueView<'_>> {
+    match ran {
+        Ran::Answered(outputs, _) => outputs.iter().map(Output::view).collect(),
+        Ran::Failed | Ran::TooSlow | Ran::Starved => Vec::new(),
+    }
+}
+
+fn ran<'a>(ran: &Ran, outputs: Outputs<'a>) -> Option<Run<'a>> {
+    match ran {
+        Ran::Answered(_, time) => Some(Run::Answered { outputs, time: *time }),
+        Ran::Failed => Some(Run::Failed),
+        Ran::TooSlow => Some(Run::TimedOut),
+        Ran::Starved => None,
+    }
+}
+
+fn outcome(run: &Run<'_>) -> RunOutcome {
+    match run {
+        Run::Answered { time, .. } => RunOutcome::Answered { time: *time },
+        Run::Failed | Run::TimedOut => RunOutcome::Failed,
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

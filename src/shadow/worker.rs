@@ -1,0 +1,112 @@
+//! A thread that runs pairs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+
+use super::Studies;
+use super::budget::Budget;
+use super::counts::Dropped;
+use super::difference_log::DifferenceLog;
+use super::job::Job;
+use super::queue::Queue;
+use super::run::run;
+use super::study::{Added, Study};
+use super::watch::Watch;
+use crate::domain::time::WallTime;
+use crate::system::thread;
+use crate::telemetry::metrics;
+
+/// What a worker works with.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) queue: Arc<Queue>,
+    pub(super) studies: Arc<Studies>,
+    pub(super) log: Arc<DifferenceLog>,
+    pub(super) watch: Watch,
+    pub(super) max_rps: f64,
+    pub(super) max_busy: f64,
+    pub(super) max_age: Duration,
+}
+
+impl Worker {
+    /// Works for ever: the process ends without waiting for it.
+    pub(super) fn run(self) {
+        thread::give_way_to_all();
+        let mut budget = Budget::new(self.max_rps, self.max_busy, Instant::now());
+        loop {
+            while let Some(rest) = budget.rest_before(Instant::now()) {
+                self.queue.rest(self.index, rest);
+            }
+            let job = self.queue.take(self.index);
+            let busy = self.work(job);
+            let rest = budget.rest_after(busy);
+            if !rest.is_zero() {
+                self.queue.rest(self.index, rest);
+            }
+        }
+    }
+
+    /// Says how long it was busy.
+    fn work(&self, job: Job) -> Duration {
+        let Some(study) = self.studies.get(job.sampled.pairing.rollout()) else {
+            return Duration::ZERO; // the rollout is over
+        };
+        let bytes = job.bytes();
+        if job.age(Instant::now()) > self.max_age {
+            study.counts().dropped(Dropped::Stale, bytes);
+            return Duration::ZERO;
+        }
+        let number = job.sampled.number;
+        let runs = run(&job, &study, &self.watch);
+        let busy = runs.busy;
+        let at = WallTime::from(SystemTime::now());
+        match study.add(job, runs, at) {
+            Some(added) => self.tell(&study, number, at, &added),
+            None => study.counts().dropped(Dropped::Stale, bytes),
+        }
+        busy
+    }
+
+    fn tell(&self, study: &Study, number: u64, at: WallTime, added: &Added) {
+        let (subject, observed) = (study.subject(), &added.observed);
+        metrics::pair_compared(&subject.model, added.agreed);
+        if added.agreed {
+            return;
+        }
+        self.log.write(|| {
+            let differs: serde_json::Map<String, serde_json::Value> = subject
+                .stable
+                .outputs
+                .iter()
+                .zip(&observed.outputs)
+                .filter(|(_, outcome)| outcome.differs > 0.0)
+                .map(|(output, outcome)| (output.name().to_owned(), json!(outcome.differs)))
+                .collect();
+            let examples = observed.beyond_tolerance.iter();
+            let examples: Vec<_> = examples
+                .map(|difference| {
+                    json!({
+                        "output": difference.output,
+                        "score": difference.score,
+                        "rows": difference.rows,
+                        "stable": difference.stable,
+                        "candidate": difference.candidate,
+                    })
+                })
+                .collect();
+            let contract: Vec<_> = observed.contract.iter().map(ToString::to_string).collect();
+            json!({
+                "at": at.to_string(),
+                "model": subject.model.as_str(),
+                "rollout": subject.rollout.to_string(),
+                "request_number": number,
+                "differs": differs,
+                "examples": examples,
+                "contract": contract,
+            })
+        });
+    }
+}
