@@ -173,7 +173,7 @@ impl Pairings {
     pub(super) fn documents(&mut self, now: WallTime) -> Vec<Document> {
         let mut documents = Vec::new();
         for open in self.open.values_mut() {
-            let pairs = open.study.standing().map_or(0, |standing| standing.pairs);
+            let pairs = open.study.counts().all_executed();
             if pairs != open.saved
                 && let Some(document) = Document::of(&open.study, now)
             {

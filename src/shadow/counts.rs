@@ -82,6 +82,11 @@ impl Counts {
         self.requests.clone()
     }
 
+    /// How many pairs there were.
+    pub fn all_executed(&self) -> u64 {
+        self.now().all_executed()
+    }
+
     pub(super) fn sampled(&self, bytes: usize) {
         self.sampled[class_of(bytes)].fetch_add(1, Ordering::Relaxed);
     }

@@ -9,7 +9,7 @@ function outputSection(output) {
   const shape = output.shape ? `[${output.shape.join(", ")}]` : "";
   return section(
     `Output ${shortened(output.name, 60)}`,
-    `${output.kind}, ${output.dtype}${shape}, ${plural(output.rows, "row")}`,
+    [output.kind, output.dtype && `${output.dtype}${shape}`, plural(output.rows, "row")].filter(Boolean).join(", "),
     grid(metricsTable(output), figures),
   );
 }
