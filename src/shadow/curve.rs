@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// As many points as are kept.
-const MOST: usize = 256;
+/// As many points as are kept; with the present one there are 256 at most.
+const MOST: usize = 255;
 
 /// The evidence after so many pairs. All logs are natural.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
