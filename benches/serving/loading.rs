@@ -1,8 +1,7 @@
 //! What requests notice of a large model that is loaded beside theirs.
 //!
-//! A steady stream of requests, as many as keep half of the machine busy, goes to a small model. Windows alternate:
-//! quiet; from the moment at which a new version of a large model is dropped into the folder until it answers; quiet again.
-//! A round of three gives one ratio of loading to quiet, and one of quiet to itself.
+//! The stream of [`beside`](crate::beside) goes to a small model, while a new version of a large model is dropped into the
+//! folder: until it answers.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -10,9 +9,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cpu::CpuTime;
-use crate::load::{Client, Connections, Exchange};
-use crate::measure::{Plan, percentile};
+use crate::beside::{Round, half_load, rest, stretch};
+use crate::load::{Client, Exchange};
+use crate::measure::Plan;
 use crate::onnx::HeavyAdder;
 use crate::ours::Ours;
 use crate::scene::{Scene, path};
@@ -26,36 +25,6 @@ const LARGE: &str = "large";
 
 /// How long it may take until a version answers.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One window of the stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stretch {
-    pub(crate) seconds: f64,
-    pub(crate) requests_per_second: f64,
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
-    pub(crate) p999_us: f64,
-}
-
-/// Three windows in a row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
-    pub(crate) quiet: Stretch,
-    pub(crate) loading: Stretch,
-    pub(crate) quiet_again: Stretch,
-}
-
-impl Round {
-    /// Loading to the mean of quiet before and after.
-    pub(crate) fn loading_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
-        2.0 * of(&self.loading) / (of(&self.quiet) + of(&self.quiet_again))
-    }
-
-    /// One on a machine that has nothing else to do.
-    pub(crate) fn quiet_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
-        of(&self.quiet_again) / of(&self.quiet)
-    }
-}
 
 /// What is loaded, and who is asked meanwhile.
 pub(crate) struct Loading<'b> {
@@ -80,7 +49,7 @@ impl Loading<'_> {
             let version = versions.next().unwrap_or_default();
             Ok(Round {
                 quiet: stretch(&mut connections, half, || rest(plan.window * 2))?,
-                loading: stretch(&mut connections, half, || self.load(version))?,
+                beside: stretch(&mut connections, half, || self.load(version))?,
                 quiet_again: {
                     // What was loaded before is freed, and removed from the disk.
                     rest(plan.window * 6)?;
@@ -117,43 +86,4 @@ impl Loading<'_> {
         }
         Err(format!("version {version} of the large model does not answer").into())
     }
-}
-
-/// How many requests a second keep half of the machine busy, with those who send them.
-fn half_load(connections: &mut Connections<'_>, plan: Plan) -> Result<f64, Box<dyn Error>> {
-    // A request costs less when many are answered at once, so what it costs is seen at a rate that is low anyway.
-    let fastest = connections.fastest(plan.window)?;
-    let (latencies, used) = connections.stream(fastest / 8.0, || {
-        let before = CpuTime::now();
-        std::thread::sleep(plan.window * 2);
-        CpuTime::now().since(before)
-    })?;
-    let of_one = (used.client + used.server).as_secs_f64() / latencies.len().max(1) as f64;
-    let cores = std::thread::available_parallelism()?.get() as f64;
-    Ok(0.5 * cores / of_one)
-}
-
-fn rest(duration: Duration) -> Result<(), Box<dyn Error>> {
-    std::thread::sleep(duration);
-    Ok(())
-}
-
-fn stretch(
-    connections: &mut Connections<'_>,
-    per_second: f64,
-    meanwhile: impl FnOnce() -> Result<(), Box<dyn Error>>,
-) -> Result<Stretch, Box<dyn Error>> {
-    let (mut latencies, done) = connections.stream(per_second, || {
-        let began = Instant::now();
-        meanwhile().map(|()| began.elapsed().as_secs_f64())
-    })?;
-    let seconds = done?;
-    latencies.sort_unstable();
-    Ok(Stretch {
-        seconds,
-        requests_per_second: latencies.len() as f64 / seconds,
-        p50_us: percentile(&latencies, 0.5)?,
-        p99_us: percentile(&latencies, 0.99)?,
-        p999_us: percentile(&latencies, 0.999)?,
-    })
 }

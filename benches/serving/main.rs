@@ -9,14 +9,15 @@
 //! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
 //! ```
 //!
-//! One scene has no floor: [`loading`] compares the server with itself, while it loads a large model and while it
-//! does not.
+//! Two scenes have no floor: [`loading`] and [`shadowing`] compare the server with itself, while it loads a large model
+//! or runs every request again on a slow candidate, and while it does not.
 //!
 //! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
 //!
 //! A scene is a row in [`scenes`]; [`wire`] knows how one exchange looks, [`load`] how exchanges follow each
 //! other. A new protocol is a new way to make an [`wire::Exchange`].
 
+mod beside;
 mod cpu;
 mod floor;
 mod load;
@@ -28,6 +29,7 @@ mod onnx;
 mod ours;
 mod report;
 mod scene;
+mod shadowing;
 mod wire;
 
 use std::error::Error;
@@ -42,6 +44,7 @@ use self::measure::{Contest, Plan, Round};
 use self::ours::Ours;
 use self::report::Report;
 use self::scene::{Scene, scenes};
+use self::shadowing::Shadowing;
 
 /// Measures the server against a plain axum handler.
 #[derive(Debug, Parser)]
@@ -109,7 +112,8 @@ fn measure_scenes(
     large_mebibytes: u64,
 ) -> Result<Report, Box<dyn Error>> {
     let scenes = scenes();
-    let known: Vec<_> = scenes.iter().map(|scene| scene.name).chain([loading::NAME]).collect();
+    let known: Vec<_> =
+        scenes.iter().map(|scene| scene.name).chain([loading::NAME, shadowing::NAME]).collect();
     if !known.iter().any(|name| name.contains(filter)) {
         return Err(format!(
             "no scene has `{filter}` in its name; there are: {}",
@@ -131,7 +135,14 @@ fn measure_scenes(
         let rounds = Loading { client: &client, ours: &ours, scene, mebibytes }
             .rounds(plan)
             .map_err(|error| format!("scene `{}`: {error}", loading::NAME))?;
-        report.add_loading(scene, mebibytes, &rounds);
+        let beside = format!("while one of {mebibytes} MiB is loaded");
+        report.add_beside(loading::NAME, scene.model, &beside, &rounds);
+    }
+    if shadowing::NAME.contains(filter) {
+        let rounds = Shadowing { client: &client, ours: &ours }
+            .rounds(plan)
+            .map_err(|error| format!("scene `{}`: {error}", shadowing::NAME))?;
+        report.add_beside(shadowing::NAME, shadowing::MODEL, "with a trial", &rounds);
     }
     ours.stop()?;
     Ok(report)

@@ -6,8 +6,8 @@ use std::path::Path;
 use greenroom::system::cores::Cores;
 use serde_json::{Value, json};
 
+use crate::beside::{self, Stretch};
 use crate::cpu;
-use crate::loading::{self, Stretch};
 use crate::measure::{Plan, Quartiles, Round, Window};
 use crate::scene::Scene;
 
@@ -64,36 +64,41 @@ impl Report {
         }));
     }
 
-    /// The same for what requests notice of a load.
-    pub(crate) fn add_loading(&mut self, scene: &Scene, mebibytes: u64, rounds: &[loading::Round]) {
-        println!("\n{} (`{}`, and one of {mebibytes} MiB)", loading::NAME, scene.model);
+    /// The same for what requests notice of something beside them.
+    pub(crate) fn add_beside(
+        &mut self,
+        name: &str,
+        model: &str,
+        what: &str,
+        rounds: &[beside::Round],
+    ) {
+        println!("\n{name} (`{model}`; {what})");
         println!(
             "{:<14}{:>12}{:>10}{:>10}{:>10}{:>10}",
             "", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "s"
         );
         print_stretches("quiet", rounds.iter().map(|round| &round.quiet));
-        print_stretches("loading", rounds.iter().map(|round| &round.loading));
+        print_stretches("beside", rounds.iter().map(|round| &round.beside));
         print_stretches("quiet again", rounds.iter().map(|round| &round.quiet_again));
-        let loading_to_quiet = |of: fn(&Stretch) -> f64| {
-            Quartiles::of(rounds.iter().map(|round| round.loading_to_quiet(of)))
+        let to_quiet = |of: fn(&Stretch) -> f64| {
+            Quartiles::of(rounds.iter().map(|round| round.beside_to_quiet(of)))
         };
         let p99 = |stretch: &Stretch| stretch.p99_us;
         let quiet_p99 = Quartiles::of(rounds.iter().map(|round| round.quiet_to_quiet(p99)));
-        let (p50, p99) = (loading_to_quiet(|stretch| stretch.p50_us), loading_to_quiet(p99));
-        print_ratio("p99, loading to quiet", p99);
+        let (p50, p99) = (to_quiet(|stretch| stretch.p50_us), to_quiet(p99));
+        print_ratio("p99, beside to quiet", p99);
         print_ratio("p99, quiet to itself", quiet_p99);
-        print_ratio("p50, loading to quiet", p50);
+        print_ratio("p50, beside to quiet", p50);
         self.scenes.push(json!({
-            "name": loading::NAME,
-            "model": scene.model,
-            "connections": scene.connections,
-            "large_mebibytes": mebibytes,
+            "name": name,
+            "model": model,
+            "beside": what,
             "ratios": {
                 "p99": quartiles_json(p99),
                 "quiet_p99": quartiles_json(quiet_p99),
                 "p50": quartiles_json(p50),
             },
-            "rounds": rounds.iter().map(loading_json).collect::<Vec<_>>(),
+            "rounds": rounds.iter().map(beside_json).collect::<Vec<_>>(),
         }));
     }
 
@@ -204,10 +209,10 @@ fn window_json(window: &Window) -> Value {
     })
 }
 
-fn loading_json(round: &loading::Round) -> Value {
+fn beside_json(round: &beside::Round) -> Value {
     json!({
         "quiet": stretch_json(&round.quiet),
-        "loading": stretch_json(&round.loading),
+        "beside": stretch_json(&round.beside),
         "quiet_again": stretch_json(&round.quiet_again),
     })
 }

@@ -1,0 +1,83 @@
+//! A steady stream of requests, as many as keep half of the machine busy, first alone and then beside something else.
+//!
+//! Windows alternate: quiet; beside what is measured; quiet again. A round of three gives one ratio of the one to the
+//! other, and one of quiet to itself, which says how much the machine lies.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use crate::cpu::CpuTime;
+use crate::load::Connections;
+use crate::measure::{Plan, percentile};
+
+/// One window of the stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) seconds: f64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+}
+
+/// Three windows in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    pub(crate) quiet: Stretch,
+    pub(crate) beside: Stretch,
+    pub(crate) quiet_again: Stretch,
+}
+
+impl Round {
+    /// Beside something else to the mean of quiet before and after.
+    pub(crate) fn beside_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
+        2.0 * of(&self.beside) / (of(&self.quiet) + of(&self.quiet_again))
+    }
+
+    /// One on a machine that has nothing else to do.
+    pub(crate) fn quiet_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
+        of(&self.quiet_again) / of(&self.quiet)
+    }
+}
+
+/// How many requests a second keep half of the machine busy, with those who send them.
+pub(crate) fn half_load(
+    connections: &mut Connections<'_>,
+    plan: Plan,
+) -> Result<f64, Box<dyn Error>> {
+    // A request costs less when many are answered at once, so what it costs is seen at a rate that is low anyway.
+    let fastest = connections.fastest(plan.window)?;
+    let (latencies, used) = connections.stream(fastest / 8.0, || {
+        let before = CpuTime::now();
+        std::thread::sleep(plan.window * 2);
+        CpuTime::now().since(before)
+    })?;
+    let of_one = (used.client + used.server).as_secs_f64() / latencies.len().max(1) as f64;
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    Ok(0.5 * cores / of_one)
+}
+
+pub(crate) fn rest(duration: Duration) -> Result<(), Box<dyn Error>> {
+    std::thread::sleep(duration);
+    Ok(())
+}
+
+pub(crate) fn stretch(
+    connections: &mut Connections<'_>,
+    per_second: f64,
+    meanwhile: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> Result<Stretch, Box<dyn Error>> {
+    let (mut latencies, done) = connections.stream(per_second, || {
+        let began = Instant::now();
+        meanwhile().map(|()| began.elapsed().as_secs_f64())
+    })?;
+    let seconds = done?;
+    latencies.sort_unstable();
+    Ok(Stretch {
+        seconds,
+        requests_per_second: latencies.len() as f64 / seconds,
+        p50_us: percentile(&latencies, 0.5)?,
+        p99_us: percentile(&latencies, 0.99)?,
+        p999_us: percentile(&latencies, 0.999)?,
+    })
+}
