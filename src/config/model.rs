@@ -244,7 +244,7 @@ impl OutputConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rollout::StickyKey;
+    use crate::domain::route::StickyKey;
     use super::*;
     use crate::domain::sampling::Sample;
     use proptest::prelude::*;

@@ -156,11 +156,11 @@ impl Pairings {
             let judgement = standing.judgement();
             let has_enough = match judgement.decision {
                 Decision::Pass => judgement.pairs >= open.min_pairs,
-                Decision::Fail | Decision::Inconclusive => false,
+                Decision::Fail | Decision::Inconclusive | Decision::Hold => false,
             };
             open.pairing.sample(open.sample.share(has_enough));
             match judgement.decision {
-                Decision::Inconclusive => {}
+                Decision::Inconclusive | Decision::Hold => {}
                 Decision::Pass | Decision::Fail => {
                     judged.push((model.clone(), judgement));
                 }

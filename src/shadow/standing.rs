@@ -60,7 +60,8 @@ impl Standing {
             Verdict::Fail { .. } => Decision::Fail,
             Verdict::Inconclusive { .. } => Decision::Inconclusive,
         };
-        Judgement { decision, reason: self.verdict.reason().to_owned(), pairs: self.pairs }
+        let reason = self.verdict.reason().to_owned();
+        Judgement { decision, reason, pairs: self.pairs, epoch: 0, requests: 0 }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use self::command::{Asked, IfMatch};
+use self::command::IfMatch;
 use super::admin::{no_such_model, tagged, with_etag};
 use super::problem::Problem;
 use super::{Api, body, events};
@@ -123,16 +123,9 @@ async fn follow(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(verb)?;
+    let verb = command::verb(verb)?;
     let body = body::read(headers, body, &api.http).await?;
     let name: ModelName = model.parse().map_err(|_| no_such_model(model))?;
-    let verb = match asked {
-        Asked::Verb(verb) => verb,
-        Asked::OfSteps(word) => {
-            let view = api.board.release(model).ok_or_else(|| no_such_model(model))?;
-            return Ok(command::needs_steps(word, &view.release.verbs()));
-        }
-    };
     let command = command::read(verb, &body)?;
     let if_match = match IfMatch::of(headers) {
         IfMatch::Any => None,
