@@ -18,13 +18,16 @@ mod deciding;
 mod fleet;
 mod handle;
 mod journal;
+mod judging;
 mod pairings;
 mod plan;
 mod round;
 mod sightings;
+mod trials;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
 pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
+pub use judging::Judged;

@@ -6,6 +6,7 @@ mod architecture;
 
 mod admin;
 mod bad_requests;
+mod canary;
 mod commands;
 mod comparison;
 mod crash;

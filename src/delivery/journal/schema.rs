@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "journal.sqlite3";
 const APPLICATION: i64 = 0x4752_4e52;
 
 /// What leads from each schema to the next one. The file's `user_version` counts those that were done.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     -- All that is decided about each model, now; `seq` is the number of its last transition.
     CREATE TABLE models (
         model   TEXT PRIMARY KEY,
@@ -51,6 +51,14 @@ const MIGRATIONS: [&str; 2] = ["
         document TEXT NOT NULL
     ) STRICT;
     CREATE INDEX studies_of_model ON studies (model, rollout);
+", "
+    -- What was seen of the live requests of a rollout, as one document.
+    CREATE TABLE observations (
+        rollout  INTEGER PRIMARY KEY,
+        model    TEXT NOT NULL,
+        document TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX observations_of_model ON observations (model, rollout);
 "];
 
 /// Opens the file for writing and brings it to the present schema. The first connection waits at each commit until it

@@ -304,7 +304,7 @@ fn a_journal_of_a_newer_version_is_left_alone() {
     drop(newer);
     assert_refused(
         &state,
-        "the journal `PATH` is of a newer version of greenroom (schema 7; this one knows 2): \
+        "the journal `PATH` is of a newer version of greenroom (schema 7; this one knows 3): \
          use that version, or name another state folder with --state",
     );
 }

@@ -54,6 +54,18 @@ pub enum Decision {
     Hold,
 }
 
+impl Decision {
+    /// The word in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Hold => "hold",
+        }
+    }
+}
+
 /// Why a version could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadFailure {

@@ -148,7 +148,7 @@ impl Release {
     }
 
     /// Whether the old version has made room for one that is still being loaded.
-    fn is_between(&self) -> bool {
+    pub fn is_between(&self) -> bool {
         self.live().is_some_and(|rollout| {
             rollout.phase == Phase::Loading && rollout.plan.strategy == Strategy::Recreate
         })
