@@ -187,14 +187,14 @@ impl Fleet {
             if let Some(route) = self.parts.router.remove(model) {
                 drop(route); // the versions in it are held by the fleet, and retired by it
             }
-            return end(over);
+            return end(over, None);
         };
         let Some(loaded) = self.loaded.get(model) else { return };
         let servable = |revision: &Revision| {
             loaded.get(&revision.digest).map(|loaded| loaded.servable.clone())
         };
         let Some(stable) = servable(&route.stable) else { return };
-        let mut shown = ModelRoute::to(stable);
+        let mut shown = ModelRoute::to(stable.clone());
         for revision in kept_revisions(release, kept) {
             if let Some(servable) = servable(&revision) {
                 shown = shown.with_pinnable(servable);
@@ -231,7 +231,7 @@ impl Fleet {
             }
         };
         self.parts.router.show(model, shown);
-        end(over);
+        end(over, Some(&stable));
     }
 
     /// Brings what is loaded in line with what the model's release wants.
@@ -373,9 +373,10 @@ impl Fleet {
     }
 }
 
-/// Who still waits for a candidate that nobody is sent to any more gets an answer of the trusted version.
-fn end(over: Option<Arc<Trial>>) {
-    if let Some(trial) = over {
+/// Who still waits for a candidate that nobody is sent to any more gets an answer of the trusted version: unless it is
+/// the candidate that is trusted now.
+fn end(over: Option<Arc<Trial>>, stable: Option<&Arc<Servable>>) {
+    if let Some(trial) = over.filter(|trial| stable.is_none_or(|stable| !trial.is_about(stable))) {
         trial.end();
     }
 }

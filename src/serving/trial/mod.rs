@@ -108,6 +108,11 @@ impl Trial {
         self.is_over.send_replace(true);
     }
 
+    /// Whether this is the version on trial.
+    pub fn is_about(&self, servable: &Servable) -> bool {
+        self.candidate.digest() == servable.digest()
+    }
+
     /// Whether it is the same trial: of these versions, with this share, counted here.
     pub fn is_of(&self, parts: &TrialParts) -> bool {
         self.share == parts.share
