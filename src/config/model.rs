@@ -244,8 +244,8 @@ impl OutputConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::route::StickyKey;
     use super::*;
+    use crate::domain::route::StickyKey;
     use crate::domain::sampling::Sample;
     use proptest::prelude::*;
 

@@ -17,6 +17,35 @@ pub struct Gates {
     pub latency: LatencyLimits,
     /// On the share of pairs that answer differently. `None` where outputs are shown and not judged.
     pub outputs: Option<OutputLimits>,
+    /// How much larger a share of all requests may fail because of the candidate, with the next share of the traffic.
+    #[serde(default = "default_harm_budget")]
+    pub harm_budget: f64,
+    /// How much is staked on each metric.
+    #[serde(default)]
+    pub stakes: Stakes,
+}
+
+/// How much is staked on each metric, beside the others that a rollout has.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Stakes {
+    /// On failed live requests.
+    pub live_errors: f64,
+    /// On failed runs of pairs.
+    pub pair_errors: f64,
+    /// On how long the runs of pairs take.
+    pub latency: f64,
+    /// On what they answer.
+    pub outputs: f64,
+}
+
+impl Default for Stakes {
+    fn default() -> Self {
+        Self { live_errors: 0.35, pair_errors: 0.15, latency: 0.25, outputs: 0.25 }
+    }
+}
+
+fn default_harm_budget() -> f64 {
+    0.01
 }
 
 /// Limits on failed runs.
@@ -57,6 +86,8 @@ impl Default for Gates {
             errors: ErrorLimits { ratio: 1.2, floor: 0.001, pair_excess: 0.02 },
             latency: LatencyLimits { margin: 0.25, floor: Duration::from_millis(1) },
             outputs: Some(OutputLimits { reject: 0.10, prove: 0.15 }),
+            harm_budget: default_harm_budget(),
+            stakes: Stakes::default(),
         }
     }
 }

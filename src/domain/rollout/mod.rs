@@ -17,7 +17,9 @@ mod verbs;
 pub use arrival::{Place, Seen};
 pub use event::{Decision, Event, Judgement, LoadFailure, Step};
 pub use plan::{OnInconclusive, PairPlan, Plan, StepPlan, Strategy};
-pub use record::{Actor, CanaryStep, Outcome, Phase, Revision, Rollout, RolloutId, Transition, Verb};
+pub use record::{
+    Actor, CanaryStep, Outcome, Phase, Revision, Rollout, RolloutId, Transition, Verb,
+};
 pub use release::{Context, Pair, Release, Route, Share};
 pub use verbs::{Command, CommandRefused};
 
