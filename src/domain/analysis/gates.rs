@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::live::LiveCounts;
+
 /// The limits that a rollout is judged by. They are fixed when it begins: evidence means nothing under others.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Gates {
@@ -107,14 +109,15 @@ impl Gates {
 /// Where a candidate stands with one limit.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct GateState {
-    /// `errors`, `latency`, or `outputs.` and the name of an output.
+    /// `errors`, `pair-errors`, `latency`, or `outputs.` and the name of an output.
     pub name: String,
     /// Whether it has passed.
     pub status: GateStatus,
-    /// Pairs that count for it.
+    /// Pairs that count for it; none where live requests do.
     pub pairs: u64,
     /// In how many of them something was worse: only the candidate failed, it was slower, or it answered
-    /// differently. A pair of several rows of which some differ counts in part.
+    /// differently. A pair of several rows of which some differ counts in part. Of live requests, how many the
+    /// candidate failed.
     pub count: f64,
     /// The share that `count` is; absent without pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,9 +133,31 @@ pub struct GateState {
     pub log_pass: f64,
     /// The log of the evidence that it is beyond what is tolerated.
     pub log_fail: f64,
-    /// About how many more pairs will prove it, if things stay as they are; absent where that is not yet estimable.
+    /// About how many more pairs, or requests to the candidate, will prove it, if things stay as they are; absent where
+    /// that is not yet estimable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<u64>,
+    /// What live requests have shown, where they count for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveShares>,
+}
+
+impl GateState {
+    /// How many pairs or requests to the candidate count for it.
+    pub(super) fn cases(&self) -> u64 {
+        self.live.as_ref().map_or(self.pairs, |live| live.candidate.requests)
+    }
+}
+
+/// Which version failed how often while both answered live requests.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct LiveShares {
+    /// The candidate.
+    pub candidate: LiveCounts,
+    /// Stable, over all shares of the traffic: not comparable where these have changed.
+    pub stable: LiveCounts,
+    /// The candidate's share of failures is proven to be larger than stable's by less than this, at any time.
+    pub excess_below: f64,
 }
 
 /// Whether a gate has passed.
@@ -147,12 +172,12 @@ pub enum GateStatus {
     Failed,
 }
 
-/// About how many pairs are missing in a proof that has grown to `log_pass` over so many.
-pub(super) fn needs(log_pass: f64, bar: f64, pairs: u64) -> Option<u64> {
+/// About how many cases are missing in a proof that has grown to `log_pass` over so many.
+pub(super) fn needs(log_pass: f64, bar: f64, cases: u64) -> Option<u64> {
     if log_pass >= bar {
         return Some(0);
     }
-    (log_pass > 0.0).then(|| (pairs as f64 * (bar / log_pass - 1.0)).ceil() as u64)
+    (log_pass > 0.0).then(|| (cases as f64 * (bar / log_pass - 1.0)).ceil() as u64)
 }
 
 #[cfg(test)]
