@@ -233,31 +233,27 @@ impl Controller {
 
     /// What the evidence of running rollouts says, where it has an effect.
     fn judge(&mut self) -> Vec<Happening> {
-        let (pairings, trials) = (&self.fleet.pairings, &self.fleet.trials);
+        let Fleet { pairings, trials, .. } = &mut self.fleet;
         if self.judged.elapsed() < JUDGE_EVERY || pairings.is_idle() && trials.is_idle() {
             return Vec::new();
         }
         self.judged = Instant::now();
         let now = self.clock.now().wall;
-        let models: BTreeSet<&ModelName> = pairings.models().chain(trials.models()).collect();
+        let models: BTreeSet<ModelName> =
+            pairings.models().chain(trials.models()).cloned().collect();
         let mut happenings = Vec::new();
         for model in models {
-            let view = self.releases.get(model);
+            let view = self.releases.get(&model);
             let Some(rollout) = view.and_then(|view| view.release.live()) else { continue };
-            let pairs = pairings.judge(model, now);
-            if pairs.is_none() && pairings.is_open(model) {
-                continue; // it is being added to; there is a next time
-            }
-            let judged = judge(rollout, pairs, trials.seen(model));
+            let Some(judged) = judge(&model, rollout, pairings, trials, now) else { continue };
             let judgement = judged.judgement.clone();
-            self.board.judged(model, judged);
+            self.board.judged(&model, judged);
             match judgement.decision {
                 Decision::Inconclusive | Decision::Hold => {}
-                Decision::Pass | Decision::Fail => happenings.push(Happening {
-                    model: model.clone(),
-                    event: Event::Judged(judgement),
-                    reply: None,
-                }),
+                Decision::Pass | Decision::Fail => {
+                    let event = Event::Judged(judgement);
+                    happenings.push(Happening { model, event, reply: None });
+                }
             }
         }
         happenings

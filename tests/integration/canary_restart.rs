@@ -104,10 +104,10 @@ fn what_was_seen_before_is_not_forgotten() {
         let question = "SELECT document FROM observations WHERE rollout = 2";
         let document: String = journal.query_row(question, [], |row| row.get(0)).ok()?;
         let saved: Value = serde_json::from_str(&document).unwrap();
-        let counts = &saved["cells"][0]["counts"];
+        let counts = &saved["observed"]["cells"][0]["counts"];
         (counts["stable"]["requests"].as_u64() >= Some(stable)).then_some(saved)
     });
-    assert_eq!(saved["cells"][0]["weight"], 200_000, "in millionths: {saved}");
+    assert_eq!(saved["observed"]["cells"][0]["weight"], 200_000, "in millionths: {saved}");
     server.kill();
     server.start_again();
     within(PATIENCE, "the same counts", || {

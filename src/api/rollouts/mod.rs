@@ -157,12 +157,10 @@ pub(super) fn with_verdict(api: &Api, model: &str, mut rollout: Value) -> Value 
     rollout["verdict"] = json!({
         "decision": judged.judgement.decision.name(),
         "reason": judged.judgement.reason,
-        "log_evidence": judged.pairs.as_ref().map(|pairs| pairs.log_fail),
+        "log_evidence": judged.standing.log_fail,
         "pairs": judged.judgement.pairs,
     });
-    if let Some(pairs) = &judged.pairs {
-        rollout["gates"] = json!(pairs.gates);
-    }
+    rollout["gates"] = json!(judged.standing.gates);
     if let Some(counts) = &judged.counts {
         let arm = |counts: Counts| json!({ "requests": counts.requests, "errors": counts.failed });
         rollout["counts"] =
