@@ -15,6 +15,7 @@ mod board;
 mod clock;
 mod controller;
 mod deciding;
+mod document;
 mod fleet;
 mod handle;
 mod journal;
@@ -25,6 +26,10 @@ mod sightings;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
+pub use document::transition_document;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
-pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
+pub use journal::{
+    Journal, JournalError, JournalReader, Numbered, Outbox, Recovered, RolloutHistory, Signal,
+    Subscriber,
+};
