@@ -30,6 +30,6 @@ pub use document::transition_document;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
 pub use journal::{
-    Journal, JournalError, JournalReader, Numbered, Outbox, Recovered, RolloutHistory, Signal,
-    Subscriber,
+    Change, Journal, JournalError, JournalReader, Numbered, Outbox, Recovered, RolloutHistory,
+    Signal, Subscriber,
 };
