@@ -11,9 +11,11 @@ use crate::domain::rollout::{Context, Event, Place, Plan, Release, RolloutId, Se
 
 const DAY: u64 = 24 * 60 * 60;
 
+type Post = Box<dyn FnMut(&Announcement, WallTime) -> Answer>;
+
 /// A sender whose receiver is the test, on a clock that the test turns.
 struct Story {
-    sender: Sender<Box<dyn FnMut(&Announcement, WallTime) -> Answer>>,
+    sender: Sender<Post>,
     told: Rc<RefCell<Vec<u64>>>,
     answers: Rc<RefCell<VecDeque<Answer>>>,
     journal: Journal,
@@ -72,7 +74,7 @@ fn sender(
     outbox: Outbox,
     told: &Rc<RefCell<Vec<u64>>>,
     answers: &Rc<RefCell<VecDeque<Answer>>>,
-) -> Sender<Box<dyn FnMut(&Announcement, WallTime) -> Answer>> {
+) -> Sender<Post> {
     let (told, answers) = (told.clone(), answers.clone());
     let post = move |change: &Announcement, _| {
         told.borrow_mut().push(change.seq);
