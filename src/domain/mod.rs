@@ -10,6 +10,7 @@ pub mod batching;
 pub mod comparison;
 pub mod lifecycle;
 pub mod model;
+pub mod retrying;
 pub mod rollout;
 pub mod route;
 pub mod sampling;

@@ -34,3 +34,4 @@ mod shutdown;
 mod start_up;
 mod undo;
 mod v1_metadata;
+mod webhooks;
