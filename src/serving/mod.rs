@@ -15,7 +15,7 @@ mod servable;
 pub use error::{InferError, RouteError, Unanswered};
 pub use pairing::{Pairing, PairingParts, Sampled};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
-pub use scheduler::{Answer, InferRequest, Outputs, QueueLimits, Scheduler};
+pub use scheduler::{Answer, InferRequest, Outputs, Overdue, QueueLimits, Scheduler};
 pub use servable::{Naming, Servable, ServableParts, ServableSettings};
 
 #[cfg(test)]

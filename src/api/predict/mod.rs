@@ -250,6 +250,12 @@ fn not_inferred(error: &InferError, servable: &Servable) -> Problem {
             );
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "run_failed", sentence)
         }
+        InferError::Stuck => {
+            let sentence = format!(
+                "version {version} of `{model}` does not answer: the runs before this request do not come to an end"
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "version_stuck", sentence)
+        }
         InferError::ShuttingDown => {
             let sentence = "the server is shutting down";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence)
@@ -314,7 +320,9 @@ impl Record {
                     Outcome::Rejected
                 }
                 InferError::DeadlineExceeded(_) => Outcome::Timeout,
-                InferError::RunFailed(_) | InferError::ShuttingDown => Outcome::Failed,
+                InferError::RunFailed(_) | InferError::Stuck | InferError::ShuttingDown => {
+                    Outcome::Failed
+                }
             },
         };
     }
