@@ -1,5 +1,6 @@
 //! Settings and clocks of threads.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Makes the calling thread one that works through what waits instead of hurrying to each single thing.
@@ -43,6 +44,12 @@ impl ThreadId {
         #[cfg(not(target_os = "linux"))]
         let number = 0;
         Self(number)
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -19,6 +19,8 @@ use super::pool::{Ended, work};
 use super::seat::{Seat, Seen};
 use crate::serving::error::InferError;
 use crate::serving::servable::Servable;
+#[cfg(test)]
+use crate::system::thread::ThreadId;
 
 /// Threads that may be started in the place of stranded ones.
 pub(super) const MOST_EXTRA: usize = 4;
@@ -94,6 +96,17 @@ impl Crew {
             // It does not panic: it looks, and starts threads.
             let _ = supervisor.join();
         }
+    }
+}
+
+/// For tests: the threads that are not stranded, and those that are.
+#[cfg(test)]
+impl Crew {
+    pub(super) fn census(&self) -> [Vec<ThreadId>; 2] {
+        let roster = self.shared.lock();
+        let at_work = roster.seats.iter().map(|seat| seat.thread());
+        let stranded = roster.stranded.iter().map(|(seat, _)| seat.thread());
+        [at_work.collect(), stranded.collect()]
     }
 }
 

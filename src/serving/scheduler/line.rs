@@ -168,6 +168,11 @@ impl Line {
         self.lock().is_deserted = false;
     }
 
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> Vec<Arc<Servable>> {
+        self.lock().turns.iter().cloned().collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, LineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

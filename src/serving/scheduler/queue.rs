@@ -203,6 +203,13 @@ impl Queue {
         self.mean_run_ns.store(mean - mean / 8 + elapsed / 8, Ordering::Relaxed);
     }
 
+    /// For tests: the turns, and how many of them run and are stranded.
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> [usize; 3] {
+        let state = self.lock();
+        [state.turns, state.running, state.stranded.len()]
+    }
+
     fn concurrency(&self, threads: usize) -> usize {
         match self.limits.max_concurrency {
             0 => threads,

@@ -138,6 +138,11 @@ impl Seat {
         self.number
     }
 
+    #[cfg(test)]
+    pub(super) fn thread(&self) -> ThreadId {
+        self.thread
+    }
+
     fn due(&self, run: &Running) -> Moment {
         run.deadline.min(Moment(self.left.load(Ordering::Relaxed))).after(GRACE)
     }

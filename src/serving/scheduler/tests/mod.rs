@@ -1,5 +1,8 @@
 //! Requests through the scheduler, as its callers see it.
 
+mod trial;
+mod turns;
+
 use std::time::Duration;
 
 use super::*;
