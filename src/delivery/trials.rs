@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,8 @@ use crate::domain::analysis::{Alarm, LiveCell, LiveCounts, LiveEvidence, restart
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Rollout, RolloutId, Share, Strategy};
 use crate::serving::{
-    Counts, Observed, ObservedCell, Observer, ObserverParts, Servable, Trial, TrialParts, patience,
+    Counts, Observed, ObservedCell, Observer, ObserverParts, Overdue, Servable, Trial, TrialParts,
+    patience,
 };
 use crate::shadow::Rate;
 
@@ -45,6 +46,8 @@ struct Open {
     trial: Option<Arc<Trial>>,
     /// What its requests tell, in a rollout that gives it shares of the traffic.
     evidence: Option<LiveEvidence>,
+    /// Whether one run that does not end is enough.
+    breaks: bool,
     opened: Instant,
     rate: Rate,
     /// What was written down last.
@@ -152,6 +155,7 @@ impl Trials {
             candidate: versions.candidate.clone(),
             trial: None,
             evidence: evidence_for(rollout, evidence),
+            breaks: rollout.plan.breaker,
             opened: now,
             rate: Rate::default(),
             saved: Observed::default(),
@@ -201,7 +205,8 @@ impl Trials {
         }
         let requests = observed.cells.iter().map(|cell| cell.ended).sum();
         let rate = open.rate.observe(now, requests);
-        let alarm = open.observer.tripped().map(|failures| Alarm::Breaker { failures });
+        let tripped = open.observer.tripped().map(|failures| Alarm::Breaker { failures });
+        let alarm = tripped.or(does_not_end(&open.candidate, open.breaks).then_some(Alarm::Stuck));
         let (rollout, evidence) = (open.rollout, open.evidence.as_ref());
         Some(Seen { rollout, observed, evidence, alarm, rate })
     }
@@ -231,6 +236,20 @@ impl Trials {
         let is_saved = |of: &RolloutId| documents.iter().any(|document| document.rollout == *of);
         self.closed.retain(|closed| !is_saved(&closed.rollout));
     }
+}
+
+/// Whether runs of a version do not end. One is enough that goes on for several times as long as its request had, if
+/// its thread had a core to end it on; so many are in any case that the version takes the threads of others.
+fn does_not_end(candidate: &Servable, one_is_enough: bool) -> bool {
+    const SEVERAL: u32 = 3;
+    const MOST: usize = 4;
+    const HAD_A_CORE: Duration = Duration::from_millis(50);
+    let limit = candidate.limits().deadline * SEVERAL;
+    let is_stuck = |overdue: Overdue| {
+        overdue.elapsed >= limit && overdue.worked.is_none_or(|worked| worked >= HAD_A_CORE)
+    };
+    candidate.stranded() >= MOST
+        || one_is_enough && candidate.longest_overdue(Instant::now()).is_some_and(is_stuck)
 }
 
 fn document(

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
-use super::scheduler::{Queue, QueueLimits};
+use super::scheduler::{Overdue, Queue, QueueLimits};
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::rollout::RolloutId;
@@ -154,6 +155,16 @@ impl Servable {
     /// moves there with it.
     pub fn set_trial(&self, rollout: Option<RolloutId>) {
         self.trial.store(rollout.map_or(0, |rollout| rollout.0), Ordering::Relaxed);
+    }
+
+    /// How many of its runs go on although nobody waits for them and they were told to stop. Takes no lock.
+    pub fn stranded(&self) -> usize {
+        self.queue.stranded()
+    }
+
+    /// What is known of the one of these runs that began first.
+    pub fn longest_overdue(&self, now: Instant) -> Option<Overdue> {
+        self.queue.longest_overdue(now)
     }
 
     /// How many rows may run together; 1 where requests run one by one.

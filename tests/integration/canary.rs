@@ -152,6 +152,29 @@ fn a_candidate_that_hangs_is_taken_back() {
 }
 
 #[test]
+fn a_candidate_that_hangs_and_cannot_be_stopped_is_taken_back() {
+    // A minute for each, in one node. Nothing but that is held against it.
+    let settings = SETTINGS
+        .replace("deadline = \"1s\"", "deadline = \"200ms\"")
+        .replace("sample = 1.0", "sample = 0.0");
+    let mut server = server(&settings);
+    let traffic = Traffic { from: 60_000, ..Traffic::of(&server, "m") };
+    let (rollout, answers) = traffic.during(|| {
+        server.put("m/2.onnx", test_model("stubborn"));
+        let rollout = ends(&server);
+        // Its runs go on, and nobody notices.
+        for _ in 0..100 {
+            server.served("m");
+        }
+        rollout
+    });
+    assert_eq!(rollout["phase"], "rolled-back", "{rollout}");
+    assert_eq!(answers.count(|kind| kind.starts_with('2')), 0, "{answers:?}");
+    assert!(server.log().contains("its thread gives way to all others"));
+    assert_eq!(server.stop().code(), Some(0), "the server does not wait for them");
+}
+
+#[test]
 fn the_same_failures_of_both_versions_are_nobodys_fault() {
     // Both fail at 13; only the candidate is rescued, in vain.
     let models =
