@@ -587,6 +587,34 @@ nan (float[N] X) => (float[N] Y, float[N] Z)
 }
 """
 
+# X + 2, but for a 13: then a run fails, ...
+FAILS_AT_13 = """
+fails_at_13 (float[N, 2] X) => (float[N, 2] Y)
+<float thirteen = {13}, int64 far = {9}, float[1] table = {2}>
+{
+  is_13 = Equal (X, thirteen)
+  ones = Cast <to = 7> (is_13)
+  any = ReduceMax <keepdims = 0> (ones)
+  index = Mul (any, far)
+  two = Gather (table, index)
+  Y = Add (X, two)
+}
+"""
+
+# ... or the answer is NaN there.
+NAN_AT_13 = """
+nan_at_13 (float[N, 2] X) => (float[N, 2] Y)
+<float thirteen = {13}, float two = {2}>
+{
+  sum = Add (X, two)
+  difference = Sub (X, thirteen)
+  nothing = Div (difference, difference)
+  one_less = Sub (sum, nothing)
+  one = Div (two, two)
+  Y = Add (one_less, one)
+}
+"""
+
 # Three models whose rows must not be run beside those of other requests. Nothing in their shapes
 # says so: each row's answer is a share of all rows' answers, ...
 SOFTMAX_OVER_ROWS = """
@@ -625,6 +653,8 @@ def write_test_models(root: Path) -> None:
         "fails": parse(FAILS),
         "scalar": parse(SCALAR),
         "nan": parse(NAN),
+        "fails_at_13": parse(FAILS_AT_13),
+        "nan_at_13": parse(NAN_AT_13),
         "softmax_over_rows": parse(SOFTMAX_OVER_ROWS),
         "sequence": parse(SEQUENCE),
         "quantized": parse(QUANTIZED),
@@ -733,6 +763,7 @@ def verify_test_models(root: Path) -> None:
     verify_fails(folder)
     verify_scalar(folder)
     verify_nan(folder)
+    verify_at_13(folder)
     demand(is_refused(lambda: load(folder / "text.onnx")), "text: refused")
     demand(is_refused(lambda: load(folder / "truncated.onnx")), "truncated: refused")
     half = first_half(root / MODELS / "iris/1.onnx")
@@ -778,6 +809,17 @@ def verify_nan(folder: Path) -> None:
     Y, Z = run(folder, "nan", X=np.array([0, 2], dtype=np.float32))
     demand(np.isnan(Y[0]) and Y[1] == 1, "nan: Y = X / X")
     demand(np.isposinf(Z[0]) and Z[1] == 0.5, "nan: Z = 1 / X")
+
+
+def verify_at_13(folder: Path) -> None:
+    good = np.array([[0, 1000], [5, -3]], np.float32)
+    bad = np.array([[0, 1], [13, 7]], np.float32)
+    for name in ["fails_at_13", "nan_at_13"]:
+        (y,) = run(folder, name, X=good)
+        demand(np.allclose(y, good + 2, rtol=0, atol=1e-5), f"{name} adds 2")
+    demand(is_refused(lambda: run(folder, "fails_at_13", X=bad)), "fails_at_13 fails at 13")
+    (y,) = run(folder, "nan_at_13", X=bad)
+    demand(np.isnan(y).tolist() == [[False, False], [True, False]], "nan_at_13 is NaN at 13")
 
 
 def verify_types(folder: Path) -> None:

@@ -311,6 +311,7 @@ impl Releasing<'_> {
             shadow: api.shadow.clone(),
             journal: api.journal.clone(),
             keep_revisions: self.config.repository.keep_revisions,
+            delivery: api.delivery.clone(),
         });
         let known = recovered.known_files();
         let (board, ready) = (api.board.clone(), api.clone());

@@ -20,17 +20,9 @@ const SERVER: &[&str] = &[
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &[
-    "gates.breaker",
     "gates.errors.harm_budget",
-    "rollout.fallback",
-    "rollout.key",
-    "rollout.max_time",
-    "rollout.min_requests",
-    "rollout.min_time",
     "rollout.rehearse",
     "rollout.signature",
-    "rollout.steps",
-    "rollout.strategy",
     "scheduler.max_queue_delay",
 ];
 
@@ -39,8 +31,6 @@ const AS_IT_IS: &[(&str, &str)] = &[
     ("capture.mode", "off"),
     ("grpc.listen", "off"),
     ("repository.trial", "false"),
-    ("rollout.strategy", "blue-green"),
-    ("rollout.strategy", "shadow"),
     ("shadow.mode", "live"),
 ];
 

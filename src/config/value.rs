@@ -14,26 +14,7 @@ use ureq::http::Uri;
 use super::error::{Origin, printable};
 use super::source::{Entry, Value};
 use crate::domain::sampling::Sample;
-
-/// A share in per cent, above 0 and at most 100, as weights are written in files.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Percent(f64);
-
-impl Percent {
-    pub(super) const fn new(per_cent: f64) -> Self {
-        Self(per_cent)
-    }
-
-    /// The number as it is written: 5 for 5 %.
-    pub const fn per_cent(self) -> f64 {
-        self.0
-    }
-
-    /// The share of one: 0.05 for 5 %.
-    pub const fn fraction(self) -> f64 {
-        self.0 / 100.0
-    }
-}
+use crate::domain::weight::Weight;
 
 /// A time of each day, by the clock on the wall; over midnight where it ends before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +175,10 @@ fn described<T: Display>(limits: &impl RangeBounds<T>) -> String {
 }
 
 /// A weight: above 0 and at most 100 per cent.
-pub(super) fn percent(entry: &Entry) -> Parsed<Percent> {
-    number(above_to(0.0, 100.0))(entry).map(Percent)
+pub(super) fn weight(entry: &Entry) -> Parsed<Weight> {
+    let per_cent = number(above_to(0.0, 100.0))(entry)?;
+    // Within the range, and no less than the least share that there is.
+    Ok(Weight::from_per_cent(per_cent).map_or(Weight::ALL, |weight| weight.max(Weight::LEAST)))
 }
 
 /// A share of the requests, or `"adaptive"`.
@@ -398,10 +381,11 @@ mod tests {
     }
 
     #[test]
-    fn a_percentage_is_a_share_of_one() {
-        assert_eq!(understood(percent, "5").map(Percent::fraction), Ok(0.05));
-        assert!(understood(percent, "0").is_err());
-        assert!(understood(percent, "100.1").is_err());
+    fn a_weight_is_written_in_per_cent() {
+        assert_eq!(understood(weight, "5").map(Weight::fraction), Ok(0.05));
+        assert_eq!(understood(weight, "1e-9"), Ok(Weight::LEAST));
+        assert!(understood(weight, "0").is_err());
+        assert!(understood(weight, "100.1").is_err());
     }
 
     #[test]

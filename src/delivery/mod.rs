@@ -19,10 +19,12 @@ mod document;
 mod fleet;
 mod handle;
 mod journal;
+mod judging;
 mod pairings;
 mod plan;
 mod round;
 mod sightings;
+mod trials;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
@@ -33,3 +35,4 @@ pub use journal::{
     Change, Journal, JournalError, JournalReader, Numbered, Outbox, Recovered, RolloutHistory,
     Signal, Subscriber,
 };
+pub use judging::Judged;

@@ -17,4 +17,5 @@ pub mod sampling;
 pub mod signature;
 pub mod tensor;
 pub mod time;
+pub mod weight;
 pub mod wording;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::scheduler::{Queue, QueueLimits};
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
+use crate::domain::rollout::RolloutId;
 use crate::domain::signature::Signature;
 use crate::domain::tensor::Tensor;
 use crate::onnx::{Output, RunError, Session, StopFlag};
@@ -24,6 +25,8 @@ pub struct Servable {
     queue: Queue,
     /// Set when a batch has shown that its requests do not go together after all.
     runs_one_by_one: AtomicBool,
+    /// The rollout that it is on trial in; 0: none.
+    trial: AtomicU64,
 }
 
 /// What a model's settings say of how its versions answer.
@@ -78,6 +81,7 @@ impl Servable {
             probed: parts.probed,
             settings: parts.settings,
             runs_one_by_one: AtomicBool::new(false),
+            trial: AtomicU64::new(0),
         }
     }
 
@@ -85,14 +89,16 @@ impl Servable {
     /// answered by it.
     pub fn with_settings(&self, settings: ServableSettings) -> Option<Self> {
         (settings != self.settings).then(|| {
-            Self::new(ServableParts {
+            let next = Self::new(ServableParts {
                 model: self.model.clone(),
                 version: self.version.clone(),
                 digest: self.digest,
                 session: self.session.clone(),
                 probed: self.probed.clone(),
                 settings,
-            })
+            });
+            next.set_trial(self.trial());
+            next
         })
     }
 
@@ -134,6 +140,20 @@ impl Servable {
     /// How many requests wait for it.
     pub fn waiting(&self) -> usize {
         self.queue.waiting()
+    }
+
+    /// The rollout that it is on trial in, until its bake ends.
+    pub fn trial(&self) -> Option<RolloutId> {
+        match self.trial.load(Ordering::Relaxed) {
+            0 => None,
+            number => Some(RolloutId(number)),
+        }
+    }
+
+    /// Puts it on trial, or ends its trial. Versions on trial run on threads of their own; what waits for this one
+    /// moves there with it.
+    pub fn set_trial(&self, rollout: Option<RolloutId>) {
+        self.trial.store(rollout.map_or(0, |rollout| rollout.0), Ordering::Relaxed);
     }
 
     /// How many rows may run together; 1 where requests run one by one.

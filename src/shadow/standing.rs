@@ -38,9 +38,11 @@ impl Standing {
                 reason: "a run of the candidate did not end, and could not be stopped".to_owned(),
                 by_metric: by_metric.clone(),
             },
-            (Verdict::Pass { .. }, Some(bytes)) => {
-                Verdict::Inconclusive { reason: too_large(bytes), needs: None }
-            }
+            (Verdict::Pass { .. }, Some(bytes)) => Verdict::Inconclusive {
+                reason: too_large(bytes),
+                needs: None,
+                needs_requests: None,
+            },
             (verdict, Some(_) | None) => verdict,
         };
         Self {
@@ -58,9 +60,11 @@ impl Standing {
         let decision = match &self.verdict {
             Verdict::Pass { .. } => Decision::Pass,
             Verdict::Fail { .. } => Decision::Fail,
+            Verdict::Hold { .. } => Decision::Hold,
             Verdict::Inconclusive { .. } => Decision::Inconclusive,
         };
-        Judgement { decision, reason: self.verdict.reason().to_owned(), pairs: self.pairs }
+        let reason = self.verdict.reason().to_owned();
+        Judgement { decision, reason, pairs: self.pairs, epoch: 0, requests: 0 }
     }
 }
 

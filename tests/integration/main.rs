@@ -6,6 +6,9 @@ mod architecture;
 
 mod admin;
 mod bad_requests;
+mod canary;
+mod canary_restart;
+mod canary_routing;
 mod commands;
 mod comparison;
 mod crash;
@@ -20,6 +23,7 @@ mod outputs;
 mod pick_up;
 mod predictions;
 mod readme;
+mod recreate;
 mod repository;
 mod restart;
 mod scheduling;

@@ -131,16 +131,26 @@ const WRITE_TRANSITION: &str = "
     INSERT INTO transitions (seq, at, model, rollout, actor, reason, from_phase, to_phase, document)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-const WRITE_STUDY: &str = "
-    INSERT INTO studies (rollout, model, document) VALUES (?1, ?2, ?3)
-    ON CONFLICT (rollout) DO UPDATE SET document = excluded.document";
+/// Of how many rollouts of a model the evidence is kept.
+const KEPT_EVIDENCE: i64 = 50;
 
-const FORGET_STUDIES: &str = "
-    DELETE FROM studies WHERE model = ?1 AND rollout NOT IN
-        (SELECT rollout FROM studies WHERE model = ?1 ORDER BY rollout DESC LIMIT ?2)";
+/// What is known of rollouts, each kind in a table of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// What pairs have shown.
+    Studies,
+    /// What was seen of live requests.
+    Observations,
+}
 
-/// How many rollouts of a model have a report.
-const KEPT_STUDIES: i64 = 50;
+impl Evidence {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Studies => "studies",
+            Self::Observations => "observations",
+        }
+    }
+}
 
 const WRITE_FILE: &str = "
     INSERT INTO files (path, fingerprint, digest) VALUES (?1, ?2, ?3)
@@ -229,21 +239,31 @@ impl Journal {
         saved.map_err(|error| self.failed("written", &error))
     }
 
-    /// Writes down what was compared for rollouts: of which model, and what. Of each model the last few are kept. The last
+    /// Writes down what is known of rollouts: of which model, and what. Of each model the last few are kept. The last
     /// few such writes may be lost when the machine stops.
     ///
     /// # Errors
     /// [`JournalError`], and nothing was written.
-    pub fn save_studies<'d>(
+    pub(super) fn save_evidence<'d>(
         &mut self,
-        studies: impl IntoIterator<Item = (RolloutId, &'d ModelName, &'d str)>,
+        kind: Evidence,
+        documents: impl IntoIterator<Item = (RolloutId, &'d ModelName, &'d str)>,
     ) -> Result<(), JournalError> {
+        let table = kind.table();
+        let write = format!(
+            "INSERT INTO {table} (rollout, model, document) VALUES (?1, ?2, ?3)
+             ON CONFLICT (rollout) DO UPDATE SET document = excluded.document"
+        );
+        let forget = format!(
+            "DELETE FROM {table} WHERE model = ?1 AND rollout NOT IN
+                 (SELECT rollout FROM {table} WHERE model = ?1 ORDER BY rollout DESC LIMIT ?2)"
+        );
         let saved = in_transaction(&mut self.relaxed, |connection| {
-            for (rollout, model, document) in studies {
-                let mut write = connection.prepare_cached(WRITE_STUDY)?;
+            for (rollout, model, document) in documents {
+                let mut write = connection.prepare_cached(&write)?;
                 write.execute(params![schema::integer(rollout.0), model.as_str(), document])?;
-                let mut forget = connection.prepare_cached(FORGET_STUDIES)?;
-                forget.execute(params![model.as_str(), KEPT_STUDIES])?;
+                let mut forget = connection.prepare_cached(&forget)?;
+                forget.execute(params![model.as_str(), KEPT_EVIDENCE])?;
             }
             Ok(())
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Row, params};
 
-use super::{JournalError, Numbered, schema};
+use super::{Evidence, JournalError, Numbered, schema};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Rollout, RolloutId};
 
@@ -82,8 +82,20 @@ impl JournalReader {
     /// # Errors
     /// [`JournalError`], when it cannot be read.
     pub fn study(&self, id: RolloutId) -> Result<Option<String>, JournalError> {
-        let question = "SELECT document FROM studies WHERE rollout = ?1";
-        let rows = self.read(question, params![schema::integer(id.0)], |row| row.get(0))?;
+        self.evidence(Evidence::Studies, id)
+    }
+
+    /// What is known of a rollout, as it was last written down; none when nothing is.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read.
+    pub(in crate::delivery) fn evidence(
+        &self,
+        kind: Evidence,
+        id: RolloutId,
+    ) -> Result<Option<String>, JournalError> {
+        let question = format!("SELECT document FROM {} WHERE rollout = ?1", kind.table());
+        let rows = self.read(&question, params![schema::integer(id.0)], |row| row.get(0))?;
         Ok(rows.into_iter().next())
     }
 

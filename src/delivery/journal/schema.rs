@@ -52,6 +52,14 @@ pub(super) const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE INDEX studies_of_model ON studies (model, rollout);
 ", "
+    -- What was seen of the live requests of a rollout, as one document.
+    CREATE TABLE observations (
+        rollout  INTEGER PRIMARY KEY,
+        model    TEXT NOT NULL,
+        document TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX observations_of_model ON observations (model, rollout);
+", "
     -- Who is still to be told of which transition; a hook is named by the digest of its URL.
     CREATE TABLE notifications (
         hook TEXT NOT NULL,

@@ -132,6 +132,11 @@ fn work(line: &Line) {
         if !jobs.is_empty() {
             batch::run(&servable, &mut jobs, &mut run);
         }
-        turn = if servable.queue().end_turn() { Some(line.swap(servable)) } else { line.next() };
+        turn = if servable.queue().end_turn() {
+            Some(line.swap(servable))
+        } else {
+            drop(servable); // a thread that waits must not keep a retired version in memory
+            line.next()
+        };
     }
 }

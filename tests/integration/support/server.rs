@@ -84,6 +84,10 @@ impl TestServer {
         Connection::open(self.http).unwrap()
     }
 
+    pub(crate) fn connect_admin(&self) -> Connection {
+        Connection::open(self.admin).unwrap()
+    }
+
     /// Asks on a connection of its own.
     #[track_caller]
     pub(crate) fn ask(&self, request: &Request) -> Answer {
