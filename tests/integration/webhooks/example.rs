@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use greenroom::domain::rollout::Phase;
 use serde_json::Value;
 
 use super::receiver::{Message, Mood, Receiver};
@@ -65,4 +66,12 @@ fn the_message_on_the_page_has_the_fields_that_are_sent() {
         |message: &Value| -> Vec<String> { message.as_object().unwrap().keys().cloned().collect() };
     let shown: Value = serde_json::from_str(&block("json")).unwrap();
     assert_eq!(fields(&shown), fields(&recorded().json()));
+}
+
+#[test]
+fn the_page_names_every_phase() {
+    let page = fs::read_to_string(package().join("docs/webhooks.md")).unwrap();
+    for phase in Phase::NAMES {
+        assert!(page.contains(&format!("`{phase}`")), "{phase}");
+    }
 }

@@ -203,7 +203,7 @@ fn a_journal_of_before_is_brought_up_to_date() {
     let seqs = commit(&mut journal, &name("iris"), &mut Story::starting_with(1).released(1));
     let before = journal.load().unwrap();
     drop((journal, outboxes));
-    let old = journal_of_schema(2, &state);
+    let old = journal_of_schema(3, &state);
     let mut journal = Journal::open(old.path()).unwrap();
     assert_eq!(journal.load().unwrap(), before);
     let outboxes = journal.subscribe(subscribers(&["a"])).unwrap();
