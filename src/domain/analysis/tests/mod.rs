@@ -8,9 +8,13 @@ mod gambler;
 mod guarantees;
 mod latency_table;
 mod live_properties;
+mod live_rollouts;
 mod live_stories;
+mod live_table;
+mod plan_table;
 mod properties;
 mod rollouts;
+mod sticky_table;
 mod stories;
 
 use std::time::Duration;
