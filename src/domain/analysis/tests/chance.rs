@@ -1,7 +1,7 @@
 //! Chance with a seed, so that a simulation is the same each time: SplitMix64 of Steele, Lea and Flood (2014).
 
 /// A source of chance.
-pub(super) struct Chance {
+pub(in crate::domain::analysis) struct Chance {
     state: u64,
     /// The second of a pair of normal numbers.
     spare: Option<f64>,
@@ -9,7 +9,7 @@ pub(super) struct Chance {
 
 impl Chance {
     /// One of its own for each run of each scene.
-    pub(super) fn new(scene: u64, run: u64) -> Self {
+    pub(in crate::domain::analysis) fn new(scene: u64, run: u64) -> Self {
         let mut chance = Self { state: scene << 32 | run, spare: None };
         chance.state = chance.next();
         chance
@@ -55,7 +55,7 @@ impl Chance {
     }
 
     /// With mean 0 and deviation 1 (Box and Muller).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(in crate::domain::analysis) fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }

@@ -1,7 +1,7 @@
 //! What holds for the analysis as a whole: properties, and simulated rollouts.
 
 mod cells;
-mod chance;
+pub(super) mod chance;
 mod errors_table;
 mod flips_table;
 mod gambler;
