@@ -544,6 +544,14 @@ patient (float[N, 2] X) => (float[N, 2] Y)
 }
 """
 
+# As `patient`, but three times as slow.
+SLUGGISH = PATIENT.replace("patient", "sluggish").replace(
+    "<float zero = {0},", "<float three = {3}, float zero = {0},"
+).replace(
+    "  loops = Cast <to = 7> (positive)\n",
+    "  thrice = Mul (positive, three)\n  loops = Cast <to = 7> (thrice)\n",
+)
+
 # As `patient`, but all the time goes into one node, so that a run cannot be stopped: ONNX Runtime looks between nodes
 # alone. The node sums up a window of 131072 zeros for each whole number up to the largest X, and once more.
 STUBBORN = """
@@ -672,6 +680,7 @@ def write_test_models(root: Path) -> None:
         "adder": adder(),
         "slow": parse(SLOW),
         "patient": parse(PATIENT),
+        "sluggish": parse(SLUGGISH),
         "stubborn": parse(STUBBORN),
         "types": parse(TYPES),
         "fails": parse(FAILS),
@@ -781,6 +790,7 @@ def verify_test_models(root: Path) -> None:
     verify_adder(folder)
     verify_slow(folder)
     verify_patient(folder)
+    verify_sluggish(folder)
     verify_stubborn(folder)
     verify_types(folder)
     verify_neighbours(folder)
@@ -828,6 +838,12 @@ def verify_stubborn(folder: Path) -> None:
     session = load(folder / "stubborn.onnx")
     is_stopped = is_refused(lambda: session.run(None, {"X": TWO_ROWS + 1000}, options))
     demand(is_stopped and time.monotonic() - began > 0.3, "stubborn: stopped when the node is done")
+
+
+def verify_sluggish(folder: Path) -> None:
+    x = np.array([[1, 2], [3, 0]], np.float32)
+    (y,) = run(folder, "sluggish", X=x)
+    demand(np.allclose(y, x + 9, rtol=0, atol=1e-5), "sluggish turns three times for each")
 
 
 def verify_fails(folder: Path) -> None:

@@ -15,6 +15,7 @@ mod crash;
 mod deletion;
 mod full_disk;
 mod hot_swap;
+mod judgement;
 mod many_drops;
 mod many_models;
 mod memory;
