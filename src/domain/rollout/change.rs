@@ -376,7 +376,7 @@ impl<'r, 'c> Change<'r, 'c> {
 
     /// Ends the rollout with all traffic on the version that was stable before it, because the evidence is against
     /// the candidate, which is not tried again by itself.
-    fn roll_back(&mut self, reason: &str) {
+    pub(super) fn roll_back(&mut self, reason: &str) {
         if self.release.is_baking() {
             self.release.stable = self.release.previous.take();
         }

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Moment, WallTime};
 
+mod crashes;
 mod random;
 mod shadow;
 

@@ -28,8 +28,11 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
             Event::Seen(vec![Seen { place: place(label), digest: digest(content) }])
         }),
         6 => content.clone().prop_map(|content| Event::Loaded(digest(content))),
-        1 => content.prop_map(|content| {
+        1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::Broken("broken".to_owned()))
+        }),
+        1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
+            crashes::died_of(content, rollout, is_marked)
         }),
         1 => label.clone().prop_map(|label| Event::Gone(place(label))),
         1 => Just(Event::AllGone),
