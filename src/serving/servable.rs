@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::scheduler::{Queue, QueueLimits};
+use crate::domain::attribution::Crumb;
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
+use crate::domain::rollout::RolloutId;
 use crate::domain::signature::Signature;
 use crate::domain::tensor::Tensor;
 use crate::onnx::{Output, RunError, Session, StopFlag};
+use crate::system::breadcrumbs;
 use crate::telemetry::metrics::VersionMeter;
 
 /// A loaded, warmed-up version, with the requests that wait for it.
@@ -24,6 +27,8 @@ pub struct Servable {
     queue: Queue,
     /// Set when a batch has shown that its requests do not go together after all.
     runs_one_by_one: AtomicBool,
+    /// The number of the rollout of which it is the candidate; 0 while it is trusted.
+    trial: AtomicU64,
 }
 
 /// What a model's settings say of how its versions answer.
@@ -78,6 +83,7 @@ impl Servable {
             probed: parts.probed,
             settings: parts.settings,
             runs_one_by_one: AtomicBool::new(false),
+            trial: AtomicU64::new(0),
         }
     }
 
@@ -85,14 +91,16 @@ impl Servable {
     /// answered by it.
     pub fn with_settings(&self, settings: ServableSettings) -> Option<Self> {
         (settings != self.settings).then(|| {
-            Self::new(ServableParts {
+            let changed = Self::new(ServableParts {
                 model: self.model.clone(),
                 version: self.version.clone(),
                 digest: self.digest,
                 session: self.session.clone(),
                 probed: self.probed.clone(),
                 settings,
-            })
+            });
+            changed.set_trial(self.trial());
+            changed
         })
     }
 
@@ -161,26 +169,37 @@ impl Servable {
         }
     }
 
-    /// Runs inputs on the calling thread, beside the queue and whatever else goes on: for those who compare.
+    /// The rollout of which it is the candidate, also while it bakes and has all traffic; none for a version that is
+    /// trusted.
+    pub fn trial(&self) -> Option<RolloutId> {
+        match self.trial.load(Ordering::Relaxed) {
+            0 => None,
+            id => Some(RolloutId(id)),
+        }
+    }
+
+    /// Notes that it is on trial, or no longer is. Rollouts are counted from 1.
+    pub fn set_trial(&self, trial: Option<RolloutId>) {
+        self.trial.store(trial.map_or(0, |RolloutId(id)| id), Ordering::Relaxed);
+    }
+
+    /// Runs inputs on the calling thread, at once. Should the process die of it, the next one finds out.
     ///
     /// # Errors
     /// [`RunError`], as the session gives it.
-    pub fn run_alone(
+    pub fn run(
         &self,
         inputs: &[Tensor],
         outputs: &[usize],
         stop: &StopFlag,
     ) -> Result<Vec<Output>, RunError> {
+        let _entered = breadcrumbs::enter(&Crumb { digest: self.digest, trial: self.trial() });
         self.session.run(inputs, outputs, stop)
     }
 
     /// Whether a run does all its work on the thread that asks for it.
     pub fn runs_on_one_thread(&self) -> bool {
         self.session.runs_on_one_thread()
-    }
-
-    pub(super) fn session(&self) -> &Session {
-        &self.session
     }
 
     pub(super) fn queue(&self) -> &Queue {
