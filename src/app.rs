@@ -16,7 +16,9 @@ use crate::api::{
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
 use crate::delivery::{
     Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Recovered,
+    inquest,
 };
+use crate::domain::attribution::Attribution;
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
     ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository, RepositoryParts,
@@ -24,6 +26,7 @@ use crate::repository::{
 };
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
+use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
 
@@ -47,6 +50,8 @@ struct State {
     store: Arc<ContentStore>,
     journal: Journal,
     recovered: Recovered,
+    /// What the last process died of.
+    crashes: Vec<Attribution>,
 }
 
 /// Where a server listens.
@@ -132,6 +137,7 @@ impl App {
         let state = |cause| StartError::State { path: config.state.clone(), cause };
         std::fs::create_dir_all(&config.state).map_err(state)?;
         let store = Arc::new(ContentStore::open(&config.state)?);
+        let crashes = inquest(&config.state);
         let journal = Journal::open(&config.state)?;
         let recovered = journal.load()?;
         let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
@@ -169,7 +175,7 @@ impl App {
         });
         // Last, when nothing can fail any more: it says that there is a server.
         write_server_file(&server_file, listeners.addresses).map_err(state)?;
-        let state = State { store, journal, recovered };
+        let state = State { store, journal, recovered, crashes };
         let app =
             Self { config, runtime, state, api, ending, inbox, listeners, guard, server_file };
         app.log_start(cores);
@@ -253,6 +259,7 @@ impl App {
         let _ = tokio::task::spawn_blocking(move || controller.join()).await;
         // Best effort: a file that stays only names a server that is gone.
         let _ = std::fs::remove_file(&self.server_file);
+        breadcrumbs::end();
         tracing::info!("bye");
         Ok(())
     }
@@ -268,7 +275,7 @@ struct Releasing<'a> {
 impl Releasing<'_> {
     /// Starts the threads that bring versions from the folder to the route.
     fn start(self, state: State, inbox: Inbox) -> std::io::Result<(Repository, JoinHandle<()>)> {
-        let State { store, journal, recovered } = state;
+        let State { store, journal, recovered, crashes } = state;
         let api = self.api;
         let loader = LoaderParts {
             runtime: self.runtime,
@@ -289,15 +296,17 @@ impl Releasing<'_> {
         let known = recovered.known_files();
         let (board, ready) = (api.board.clone(), api.clone());
         let folder = self.config.models.clone();
-        let controller =
-            inbox.start(DeliveryParts { journal, recovered, fleet, board }, move || {
+        let controller = inbox.start(
+            DeliveryParts { journal, recovered, crashes, fleet, board },
+            move || {
                 ready.readiness.loaded();
                 let models = ready.router.snapshot().models().count();
                 tracing::info!(models, "ready: {models} models answer");
                 if ready.registry.models().is_empty() {
                     tracing::warn!("there are no models in `{}`", folder.display());
                 }
-            })?;
+            },
+        )?;
         let parts = RepositoryParts {
             models: self.config.models.clone(),
             settle: self.config.repository.settle,

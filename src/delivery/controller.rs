@@ -15,6 +15,7 @@ use super::fleet::{Fleet, Settings};
 use super::handle::{CommandError, Inbox, Message};
 use super::journal::{Journal, Numbered, Recovered};
 use super::round::Happening;
+use crate::domain::attribution::Attribution;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Release};
 use crate::repository::{KnownFile, Looked};
@@ -27,6 +28,8 @@ pub struct DeliveryParts {
     pub journal: Journal,
     /// What was written down before.
     pub recovered: Recovered,
+    /// What the last process died of.
+    pub crashes: Vec<Attribution>,
     /// What is loaded, and how that changes.
     pub fleet: Fleet,
     /// Where changes are shown.
@@ -83,6 +86,8 @@ pub(super) struct Controller {
     pub(super) undecided: Vec<(ModelName, Event)>,
     /// What is shown and could not be written down, by its numbers.
     pub(super) unwritten: BTreeMap<ModelName, Vec<Numbered>>,
+    /// What is to be decided on before anything is loaded.
+    crashes: Vec<Attribution>,
     /// The files that are written down as known.
     files: BTreeSet<String>,
     first_look_is_over: bool,
@@ -91,7 +96,7 @@ pub(super) struct Controller {
 
 impl Controller {
     fn new(parts: DeliveryParts, first_load_done: Box<dyn FnOnce() + Send>) -> Self {
-        let DeliveryParts { journal, recovered, fleet, board } = parts;
+        let DeliveryParts { journal, recovered, crashes, fleet, board } = parts;
         let clock = Clock::start();
         let mut releases = BTreeMap::new();
         for (model, (seq, mut release)) in recovered.releases {
@@ -117,6 +122,7 @@ impl Controller {
             frozen: None,
             undecided: Vec::new(),
             unwritten: BTreeMap::new(),
+            crashes,
             files: recovered.files.into_iter().map(|(file, ..)| file).collect(),
             first_look_is_over: false,
             first_load_done: Some(first_load_done),
@@ -129,6 +135,8 @@ impl Controller {
         }
         self.touched = self.releases.keys().cloned().collect();
         self.has_garbage = true;
+        let crashes = std::mem::take(&mut self.crashes);
+        self.answer_for(crashes);
         self.follow();
         loop {
             let mut messages = match self.wait(inbox) {

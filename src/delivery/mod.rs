@@ -14,6 +14,7 @@
 mod board;
 mod clock;
 mod controller;
+mod crashes;
 mod deciding;
 mod fleet;
 mod handle;
@@ -25,6 +26,7 @@ mod sightings;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
+pub use crashes::inquest;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
 pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
