@@ -173,6 +173,7 @@ impl Fleet {
 
     /// Shows the model's route, once what it names is loaded.
     pub(super) fn show_route(&mut self, model: &ModelName, release: &Release, kept: &VersionsKept) {
+        self.tell_who_is_on_trial(model, release);
         let Some(route) = release.route() else {
             self.pairings.end(model);
             if let Some(route) = self.parts.router.remove(model) {
@@ -211,6 +212,15 @@ impl Fleet {
             (Some(_) | None, Some(_) | None) => self.pairings.end(model),
         }
         self.parts.router.show(model, shown);
+    }
+
+    /// In its bake the candidate is on trial still.
+    fn tell_who_is_on_trial(&self, model: &ModelName, release: &Release) {
+        let live = release.live().map(|rollout| (rollout.candidate.digest, rollout.id));
+        for (digest, loaded) in self.loaded.get(model).into_iter().flatten() {
+            let of_it = live.filter(|(candidate, _)| candidate == digest);
+            loaded.servable.set_trial(of_it.map(|(_, rollout)| rollout));
+        }
     }
 
     /// Brings what is loaded in line with what the model's release wants.
