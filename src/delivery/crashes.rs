@@ -111,6 +111,7 @@ impl Controller {
                 is_told = true;
                 tracing::error!(
                     model.name = %model, model.version = %version,
+                    signal = crash.signal().map(tracing::field::display),
                     "version {version} of `{model}`: {crash}; {so}"
                 );
             }

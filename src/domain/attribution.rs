@@ -114,6 +114,16 @@ pub enum Attribution {
     },
 }
 
+impl Attribution {
+    /// What the run raised, where that is known.
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Quarantine { signal, .. } | Self::StableCrashed { signal, .. } => Some(*signal),
+            Self::RollBack { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

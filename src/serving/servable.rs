@@ -216,3 +216,22 @@ impl fmt::Debug for Servable {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::testing::{limits, servable};
+
+    #[test]
+    fn a_version_on_trial_is_so_under_new_settings_too() {
+        let servable = servable("2");
+        assert_eq!(servable.trial(), None);
+        servable.set_trial(Some(RolloutId(7)));
+        let limits = QueueLimits { max_queue: 1, ..limits() };
+        let changed =
+            servable.with_settings(ServableSettings { limits, ..ServableSettings::default() });
+        assert_eq!(changed.unwrap().trial(), Some(RolloutId(7)));
+        servable.set_trial(None);
+        assert_eq!(servable.trial(), None);
+    }
+}

@@ -9,6 +9,7 @@ mod bad_requests;
 mod commands;
 mod comparison;
 mod crash;
+mod crash_attribution;
 mod deletion;
 mod full_disk;
 mod hot_swap;

@@ -55,12 +55,14 @@ pub(super) struct Slot {
 const SIZE: usize = size_of::<Page>();
 
 impl Slot {
-    pub(super) const EMPTY: Self = Self {
-        running: AtomicU32::new(0),
-        signal: AtomicU32::new(0),
-        trial: AtomicU64::new(0),
-        digest: [const { AtomicU64::new(0) }; 4],
-    };
+    pub(super) const fn empty() -> Self {
+        Self {
+            running: AtomicU32::new(0),
+            signal: AtomicU32::new(0),
+            trial: AtomicU64::new(0),
+            digest: [const { AtomicU64::new(0) }; 4],
+        }
+    }
 
     /// A process is stopped between two of its instructions, and a handler runs there too. So the order that the
     /// compiler keeps is enough, and no processor has to be told to wait.

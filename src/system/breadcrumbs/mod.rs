@@ -30,7 +30,7 @@ pub use file::read;
 /// The mapped file; null until there is one.
 static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());
 /// The runs of trusted versions.
-static TRUSTED: [Slot; SLOTS] = [const { Slot::EMPTY }; SLOTS];
+static TRUSTED: [Slot; SLOTS] = [const { Slot::empty() }; SLOTS];
 /// The thread that has a slot, by its number among threads; 0 where it is free.
 static OWNERS: [AtomicUsize; SLOTS] = [const { AtomicUsize::new(0) }; SLOTS];
 
