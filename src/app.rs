@@ -15,10 +15,9 @@ use crate::api::{
 };
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
 use crate::delivery::{
-    Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Recovered,
-    inquest,
+    Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
+    Recovered, inquest,
 };
-use crate::domain::attribution::Attribution;
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
     ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository, RepositoryParts,
@@ -51,7 +50,7 @@ struct State {
     journal: Journal,
     recovered: Recovered,
     /// What the last process died of.
-    crashes: Vec<Attribution>,
+    crashes: Crashes,
 }
 
 /// Where a server listens.

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::board::{Board, ReleaseView};
 use super::clock::Clock;
+use super::crashes::Crashes;
 use super::deciding::Numbers;
 use super::fleet::{Fleet, Settings};
 use super::handle::{CommandError, Inbox, Message};
 use super::journal::{Journal, Numbered, Recovered};
 use super::round::Happening;
-use crate::domain::attribution::Attribution;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Release};
 use crate::repository::{KnownFile, Looked};
@@ -29,7 +29,7 @@ pub struct DeliveryParts {
     /// What was written down before.
     pub recovered: Recovered,
     /// What the last process died of.
-    pub crashes: Vec<Attribution>,
+    pub crashes: Crashes,
     /// What is loaded, and how that changes.
     pub fleet: Fleet,
     /// Where changes are shown.
@@ -87,7 +87,7 @@ pub(super) struct Controller {
     /// What is shown and could not be written down, by its numbers.
     pub(super) unwritten: BTreeMap<ModelName, Vec<Numbered>>,
     /// What is to be decided on before anything is loaded.
-    crashes: Vec<Attribution>,
+    crashes: Crashes,
     /// The files that are written down as known.
     files: BTreeSet<String>,
     first_look_is_over: bool,

@@ -16,9 +16,13 @@ use crate::system::breadcrumbs;
 /// The deaths that are remembered, in the state folder.
 const DEATHS: &str = "deaths.json";
 
+/// What the last process died of: nothing, as a rule.
+#[derive(Debug, Default)]
+pub struct Crashes(Vec<Attribution>);
+
 /// Finds out what the last process died of, and begins to note what this one runs. Whoever calls it holds the
 /// state folder. Nothing of it keeps a server from starting: what cannot be read or written is said in the log.
-pub fn inquest(state: &Path) -> Vec<Attribution> {
+pub fn inquest(state: &Path) -> Crashes {
     let now = WallTime::from(SystemTime::now());
     let remains = breadcrumbs::read(state).unwrap_or_else(|error| {
         tracing::warn!("what the last process left cannot be read: {error}");
@@ -31,7 +35,7 @@ pub fn inquest(state: &Path) -> Vec<Attribution> {
             "what runs cannot be noted, so a crash of this process will not be traced to a version: {error}"
         );
     }
-    crashes
+    Crashes(crashes)
 }
 
 fn judge(state: &Path, remains: &Remains, now: WallTime) -> Vec<Attribution> {
@@ -71,7 +75,7 @@ fn remember(state: &Path, deaths: &Deaths) -> io::Result<()> {
 
 impl Controller {
     /// Decides what follows from crashes, and tells it.
-    pub(super) fn answer_for(&mut self, crashes: Vec<Attribution>) {
+    pub(super) fn answer_for(&mut self, Crashes(crashes): Crashes) {
         for crash in &crashes {
             // What comes of it for the rollout is told with the change.
             match *crash {

@@ -26,7 +26,7 @@ mod sightings;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
-pub use crashes::inquest;
+pub use crashes::{Crashes, inquest};
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
 pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
