@@ -33,6 +33,8 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -542,6 +544,27 @@ patient (float[N, 2] X) => (float[N, 2] Y)
 }
 """
 
+# As `patient`, but all the time goes into one node, so that a run cannot be stopped: ONNX Runtime looks between nodes
+# alone. The node sums up a window of 131072 zeros for each whole number up to the largest X, and once more.
+STUBBORN = """
+stubborn (float[N, 2] X) => (float[N, 2] Y)
+<int64[2] one_signal = {1, 1}, int64[1] window = {131072}, int64[1] flat = {-1}>
+{
+  largest = ReduceMax <keepdims = 0> (X)
+  positive = Relu (largest)
+  number = Cast <to = 7> (positive)
+  steps = Reshape (number, flat)
+  length = Add (steps, window)
+  shape = Concat <axis = 0> (one_signal, length)
+  zero = Sub (largest, largest)
+  zeros = Expand (zero, shape)
+  sums = LpPool <kernel_shape = [131072]> (zeros)
+  nothing = ReduceMax <keepdims = 0> (sums)
+  summand = Add (positive, nothing)
+  Y = Add (X, summand)
+}
+"""
+
 # Each input comes back as it is: one for every type that requests are often made of.
 TYPES = """
 types (bool[N] b, int32[N] i, int64[N] l, float[N] f, double[N] d, string[N] s)
@@ -587,6 +610,34 @@ nan (float[N] X) => (float[N] Y, float[N] Z)
 }
 """
 
+# X + 2, but for a 13: then a run fails, ...
+FAILS_AT_13 = """
+fails_at_13 (float[N, 2] X) => (float[N, 2] Y)
+<float thirteen = {13}, int64 far = {9}, float[1] table = {2}>
+{
+  is_13 = Equal (X, thirteen)
+  ones = Cast <to = 7> (is_13)
+  any = ReduceMax <keepdims = 0> (ones)
+  index = Mul (any, far)
+  two = Gather (table, index)
+  Y = Add (X, two)
+}
+"""
+
+# ... or the answer is NaN there.
+NAN_AT_13 = """
+nan_at_13 (float[N, 2] X) => (float[N, 2] Y)
+<float thirteen = {13}, float two = {2}>
+{
+  sum = Add (X, two)
+  difference = Sub (X, thirteen)
+  nothing = Div (difference, difference)
+  one_less = Sub (sum, nothing)
+  one = Div (two, two)
+  Y = Add (one_less, one)
+}
+"""
+
 # Three models whose rows must not be run beside those of other requests. Nothing in their shapes
 # says so: each row's answer is a share of all rows' answers, ...
 SOFTMAX_OVER_ROWS = """
@@ -621,10 +672,13 @@ def write_test_models(root: Path) -> None:
         "adder": adder(),
         "slow": parse(SLOW),
         "patient": parse(PATIENT),
+        "stubborn": parse(STUBBORN),
         "types": parse(TYPES),
         "fails": parse(FAILS),
         "scalar": parse(SCALAR),
         "nan": parse(NAN),
+        "fails_at_13": parse(FAILS_AT_13),
+        "nan_at_13": parse(NAN_AT_13),
         "softmax_over_rows": parse(SOFTMAX_OVER_ROWS),
         "sequence": parse(SEQUENCE),
         "quantized": parse(QUANTIZED),
@@ -727,12 +781,14 @@ def verify_test_models(root: Path) -> None:
     verify_adder(folder)
     verify_slow(folder)
     verify_patient(folder)
+    verify_stubborn(folder)
     verify_types(folder)
     verify_neighbours(folder)
     verify_candidates(root)
     verify_fails(folder)
     verify_scalar(folder)
     verify_nan(folder)
+    verify_at_13(folder)
     demand(is_refused(lambda: load(folder / "text.onnx")), "text: refused")
     demand(is_refused(lambda: load(folder / "truncated.onnx")), "truncated: refused")
     half = first_half(root / MODELS / "iris/1.onnx")
@@ -762,6 +818,18 @@ def verify_patient(folder: Path) -> None:
     demand(np.array_equal(Y, -TWO_ROWS), "patient: no loop for negative numbers")
 
 
+def verify_stubborn(folder: Path) -> None:
+    (Y,) = run(folder, "stubborn", X=TWO_ROWS)
+    demand(np.array_equal(Y, TWO_ROWS + 4), "stubborn: Y = X + its largest")
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(0.1, setattr, (options, "terminate", True))
+    began = time.monotonic()
+    timer.start()
+    session = load(folder / "stubborn.onnx")
+    is_stopped = is_refused(lambda: session.run(None, {"X": TWO_ROWS + 1000}, options))
+    demand(is_stopped and time.monotonic() - began > 0.3, "stubborn: stopped when the node is done")
+
+
 def verify_fails(folder: Path) -> None:
     (Y,) = run(folder, "fails", X=np.array([2, 0]))
     demand(Y.tolist() == [30, 10], "fails: looks up")
@@ -778,6 +846,17 @@ def verify_nan(folder: Path) -> None:
     Y, Z = run(folder, "nan", X=np.array([0, 2], dtype=np.float32))
     demand(np.isnan(Y[0]) and Y[1] == 1, "nan: Y = X / X")
     demand(np.isposinf(Z[0]) and Z[1] == 0.5, "nan: Z = 1 / X")
+
+
+def verify_at_13(folder: Path) -> None:
+    good = np.array([[0, 1000], [5, -3]], np.float32)
+    bad = np.array([[0, 1], [13, 7]], np.float32)
+    for name in ["fails_at_13", "nan_at_13"]:
+        (y,) = run(folder, name, X=good)
+        demand(np.allclose(y, good + 2, rtol=0, atol=1e-5), f"{name} adds 2")
+    demand(is_refused(lambda: run(folder, "fails_at_13", X=bad)), "fails_at_13 fails at 13")
+    (y,) = run(folder, "nan_at_13", X=bad)
+    demand(np.isnan(y).tolist() == [[False, False], [True, False]], "nan_at_13 is NaN at 13")
 
 
 def verify_types(folder: Path) -> None:

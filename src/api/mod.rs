@@ -9,6 +9,7 @@ mod admin;
 mod body;
 mod connection;
 mod events;
+mod exchange;
 mod guard;
 mod health;
 mod models;

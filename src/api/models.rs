@@ -3,6 +3,9 @@
 //! One answer serves both dialects of v1: KServe's clients read `name` and `ready`, TensorFlow Serving's read
 //! `model_version_status`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,8 +21,7 @@ use crate::domain::signature::{Dim, OutputSpec, Shape, TensorSpec};
 use crate::domain::tensor::DType;
 use crate::domain::wording::printable;
 use crate::repository::{ModelView, VersionView};
-use crate::serving::{Picked, RouteError, Servable};
-use std::time::Duration;
+use crate::serving::{RouteError, Servable};
 
 /// `GET /v1/models`
 pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
@@ -36,7 +38,7 @@ pub(super) async fn status(State(api): State<Api>, Segments(model): Segments<Str
     let Some(view) = api.registry.model(&model) else {
         return unknown_model(&model).into_response();
     };
-    let ready = api.router.pick(&model, None).is_ok();
+    let ready = api.router.route(&model).is_ok();
     status_response(&view, ready, view.versions.iter())
 }
 
@@ -60,10 +62,10 @@ pub(super) async fn label_status(
     State(api): State<Api>,
     Segments((model, label)): Segments<(String, String)>,
 ) -> Response {
-    let picked = label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin)));
-    match (picked, api.registry.model(&model)) {
-        (Ok(picked), Some(view)) => {
-            let version = picked.servable.version();
+    let found = label_pin(&label).and_then(|pin| find(&api, &model, Some(&pin)));
+    match (found, api.registry.model(&model)) {
+        (Ok(servable), Some(view)) => {
+            let version = servable.version();
             status_response(
                 &view,
                 true,
@@ -80,7 +82,7 @@ pub(super) async fn metadata(
     State(api): State<Api>,
     Segments(model): Segments<String>,
 ) -> Response {
-    metadata_response(pick(&api, &model, None))
+    metadata_response(find(&api, &model, None))
 }
 
 /// `GET /v1/models/{model}/versions/{version}/metadata`
@@ -88,7 +90,7 @@ pub(super) async fn version_metadata(
     State(api): State<Api>,
     Segments((model, version)): Segments<(String, String)>,
 ) -> Response {
-    metadata_response(version_pin(&version).and_then(|pin| pick(&api, &model, Some(&pin))))
+    metadata_response(version_pin(&version).and_then(|pin| find(&api, &model, Some(&pin))))
 }
 
 /// `GET /v1/models/{model}/labels/{label}/metadata`
@@ -96,7 +98,7 @@ pub(super) async fn label_metadata(
     State(api): State<Api>,
     Segments((model, label)): Segments<(String, String)>,
 ) -> Response {
-    metadata_response(label_pin(&label).and_then(|pin| pick(&api, &model, Some(&pin))))
+    metadata_response(label_pin(&label).and_then(|pin| find(&api, &model, Some(&pin))))
 }
 
 /// A verb is not a thing that could be looked at.
@@ -119,8 +121,9 @@ pub(super) fn label_pin(text: &str) -> Result<Pin, Problem> {
         .map_err(|error| Problem::not_found("no_such_label", error.to_string()))
 }
 
-fn pick(api: &Api, model: &str, pin: Option<&Pin>) -> Result<Picked, Problem> {
-    api.router.pick(model, pin).map_err(|error| not_routed(api, model, error))
+fn find(api: &Api, model: &str, pin: Option<&Pin>) -> Result<Arc<Servable>, Problem> {
+    let found = api.router.route(model).and_then(|route| route.find(pin).cloned());
+    found.map_err(|error| not_routed(api, model, error))
 }
 
 /// Why no version can be asked: what is wrong is known to the registry.
@@ -205,9 +208,9 @@ fn version_json(known: &VersionView) -> Value {
     })
 }
 
-fn metadata_response(picked: Result<Picked, Problem>) -> Response {
-    match picked {
-        Ok(picked) => Json(metadata_json(&picked.servable)).into_response(),
+fn metadata_response(found: Result<Arc<Servable>, Problem>) -> Response {
+    match found {
+        Ok(servable) => Json(metadata_json(&servable)).into_response(),
         Err(problem) => problem.into_response(),
     }
 }

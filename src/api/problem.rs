@@ -57,6 +57,11 @@ impl Problem {
         self
     }
 
+    /// What the client is told.
+    pub(super) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Whether the server, and not the client, is to blame.
     pub(super) fn is_server_failure(&self) -> bool {
         self.status.is_server_error()

@@ -67,7 +67,7 @@ impl Default for GatesConfig {
 }
 
 impl OutputGate {
-    /// What holds where the settings do not say; the numbers of `statistics.md`, section 9.
+    /// What holds where the settings do not say.
     fn of(change: Change) -> Option<Self> {
         match change {
             Change::Equivalent => Some(Self { reject: 0.005, prove: 0.02 }),

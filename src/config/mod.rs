@@ -32,12 +32,10 @@ pub use layers::{Overrides, environment};
 pub use model::{
     ModelConfig, ModelSchedulerConfig, OutputConfig, Provider, SessionConfig, VersionsKept,
 };
-pub use rollout::{
-    RolloutConfig, ShadowStageConfig, SignatureRule, StepConfig, StickyKey, Strategy,
-};
+pub use rollout::{RolloutConfig, ShadowStageConfig, SignatureRule};
 pub use server::{
     AdminConfig, AdminListener, CaptureConfig, CaptureMode, GrpcConfig, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, LogLevel, MetricsCompat, MetricsConfig, MetricsListen, RepositoryConfig,
     ServerConfig, ServerSchedulerConfig, ShadowConfig, ShadowMode, ShutdownConfig, WebhookConfig,
 };
-pub use value::{Percent, TimeWindow};
+pub use value::TimeWindow;

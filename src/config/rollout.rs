@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::section::{Findings, Section};
 use super::source::Value;
 use super::value::{
-    Percent, duration, header_name, name, one_of, percent, positive_duration, sample, some, switch,
-    whole,
+    duration, header_name, name, one_of, positive_duration, sample, some, switch, weight, whole,
 };
 use crate::domain::comparison::Change;
-use crate::domain::rollout::OnInconclusive;
+use crate::domain::rollout::{OnInconclusive, StepPlan, Strategy};
+use crate::domain::route::StickyKey;
 use crate::domain::sampling::Sample;
+use crate::domain::weight::Weight;
 
 /// `[rollout]`: the recipe of a model's rollouts.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +25,11 @@ pub struct RolloutConfig {
     /// The shadow stage, and which requests become pairs in every stage.
     pub shadow: ShadowStageConfig,
     /// The steps of the canary stage, with growing weights (5, 10, 25, 50 %).
-    pub steps: Vec<StepConfig>,
+    pub steps: Vec<StepPlan>,
     /// How long a step lasts at least (60 s), where the step itself does not say.
     pub min_time: Duration,
     /// Requests that the candidate answers at least in a step (50), where the step itself does not say.
-    pub min_requests: usize,
+    pub min_requests: u64,
     /// How long a step may wait for evidence (6 h).
     pub max_time: Duration,
     /// What happens then (pause).
@@ -45,19 +46,6 @@ pub struct RolloutConfig {
     pub fallback: bool,
 }
 
-/// The preset of stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// Unload the old version, then load the new one.
-    Recreate,
-    /// Load, switch at once, bake.
-    BlueGreen,
-    /// Load, rehearse, shadow, canary, bake.
-    Canary,
-    /// Load, rehearse, shadow, then wait for the operator.
-    Shadow,
-}
-
 /// How far the signature of a new version may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureRule {
@@ -67,15 +55,6 @@ pub enum SignatureRule {
     Additive,
     /// As it likes.
     Any,
-}
-
-/// By what requests stick to a version.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum StickyKey {
-    /// A header, in lower case.
-    Header(String),
-    /// A field of the JSON body.
-    Field(String),
 }
 
 /// `rollout.shadow`: the shadow stage.
@@ -89,27 +68,16 @@ pub struct ShadowStageConfig {
     pub max_time: Duration,
 }
 
-/// One step of the canary stage.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepConfig {
-    /// The candidate's share.
-    pub weight: Percent,
-    /// How long the step lasts at least.
-    pub min_time: Duration,
-    /// Requests that the candidate answers at least.
-    pub min_requests: usize,
-}
-
 impl Default for RolloutConfig {
     fn default() -> Self {
         let (min_time, min_requests) = (Duration::from_secs(60), 50);
-        let step = |per_cent| StepConfig { weight: Percent::new(per_cent), min_time, min_requests };
+        let step = |per_cent| StepPlan { weight: Weight::whole(per_cent), min_time, min_requests };
         Self {
             strategy: Strategy::BlueGreen,
             change: Change::Retrained,
             rehearse: 200,
             shadow: ShadowStageConfig::default(),
-            steps: [5.0, 10.0, 25.0, 50.0].map(step).to_vec(),
+            steps: [5, 10, 25, 50].map(step).to_vec(),
             min_time,
             min_requests,
             max_time: Duration::from_hours(6),
@@ -171,7 +139,7 @@ impl RolloutConfig {
     /// The weights of the steps, each with what holds for every step where it says nothing itself.
     fn read_steps(&mut self, section: &mut Section<'_>) {
         let (min_time, min_requests) = (self.min_time, self.min_requests);
-        let step = |weight| StepConfig { weight, min_time, min_requests };
+        let step = |weight| StepPlan { weight, min_time, min_requests };
         let Some(entries) = section.list("steps") else {
             self.steps = self.steps.iter().map(|default| step(default.weight)).collect();
             return;
@@ -180,13 +148,13 @@ impl RolloutConfig {
         for (path, entry) in entries {
             match entry.value {
                 Value::Table(_) => section.open_entry(path, entry, |section| {
-                    let weight = section.require("weight", percent);
-                    let mut step = step(weight.unwrap_or(Percent::new(100.0)));
+                    let weight = section.require("weight", weight);
+                    let mut step = step(weight.unwrap_or(Weight::ALL));
                     section.read("min_time", &mut step.min_time, duration);
                     section.read("min_requests", &mut step.min_requests, whole(0..));
                     self.steps.push(step);
                 }),
-                _ => self.steps.extend(section.check(&path, &entry, percent).map(step)),
+                _ => self.steps.extend(section.check(&path, &entry, weight).map(step)),
             }
         }
     }
@@ -266,7 +234,7 @@ mod tests {
     use super::super::model::ModelConfig;
     use super::*;
 
-    fn steps(text: &str) -> Vec<StepConfig> {
+    fn steps(text: &str) -> Vec<StepPlan> {
         ModelConfig::parse(text, "iris.toml").unwrap().rollout.steps
     }
 
@@ -274,8 +242,8 @@ mod tests {
     fn a_step_says_what_differs_from_every_step() {
         let text = "[rollout]\nmin_time = '5m'\nsteps = [0.5, { weight = 10, min_time = '1h' }, { weight = 100, min_requests = 0 }]";
         let minute = |minutes| Duration::from_mins(minutes);
-        let step = |per_cent, min_time, min_requests| StepConfig {
-            weight: Percent::new(per_cent),
+        let step = |per_cent, min_time, min_requests| StepPlan {
+            weight: Weight::from_per_cent(per_cent).unwrap(),
             min_time,
             min_requests,
         };

@@ -9,30 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use ureq::http::Uri;
 
 use super::error::{Origin, printable};
 use super::source::{Entry, Value};
 use crate::domain::sampling::Sample;
-
-/// A share in per cent, above 0 and at most 100, as weights are written in files.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Percent(f64);
-
-impl Percent {
-    pub(super) const fn new(per_cent: f64) -> Self {
-        Self(per_cent)
-    }
-
-    /// The number as it is written: 5 for 5 %.
-    pub const fn per_cent(self) -> f64 {
-        self.0
-    }
-
-    /// The share of one: 0.05 for 5 %.
-    pub const fn fraction(self) -> f64 {
-        self.0 / 100.0
-    }
-}
+use crate::domain::weight::Weight;
 
 /// A time of each day, by the clock on the wall; over midnight where it ends before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,8 +175,10 @@ fn described<T: Display>(limits: &impl RangeBounds<T>) -> String {
 }
 
 /// A weight: above 0 and at most 100 per cent.
-pub(super) fn percent(entry: &Entry) -> Parsed<Percent> {
-    number(above_to(0.0, 100.0))(entry).map(Percent)
+pub(super) fn weight(entry: &Entry) -> Parsed<Weight> {
+    let per_cent = number(above_to(0.0, 100.0))(entry)?;
+    // Within the range, and no less than the least share that there is.
+    Ok(Weight::from_per_cent(per_cent).map_or(Weight::ALL, |weight| weight.max(Weight::LEAST)))
 }
 
 /// A share of the requests, or `"adaptive"`.
@@ -309,15 +293,17 @@ fn minute_of_day(text: &str) -> Option<u16> {
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
-/// An address to which events are posted.
+/// An address to which events are posted. What is wrong with it is not shown: it may hold a password.
 pub(super) fn url(entry: &Entry) -> Parsed<String> {
     let is_url = |text: &&str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or("");
-        !host.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        let uri: Option<Uri> = text.parse().ok();
+        let scheme = uri.as_ref().and_then(Uri::scheme_str);
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        matches!(scheme, Some("http" | "https")) && !host.is_empty()
     };
     let url = entry.text().filter(is_url).map(str::to_owned);
-    url.ok_or_else(|| Wrong::expected(entry, "a URL that begins with http:// or https://"))
+    let complaint = "must be a URL that begins with http:// or https://".to_owned();
+    url.ok_or_else(|| Wrong::because(entry, complaint))
 }
 
 /// The name of an HTTP header, in lower case as the server sees it.
@@ -395,10 +381,11 @@ mod tests {
     }
 
     #[test]
-    fn a_percentage_is_a_share_of_one() {
-        assert_eq!(understood(percent, "5").map(Percent::fraction), Ok(0.05));
-        assert!(understood(percent, "0").is_err());
-        assert!(understood(percent, "100.1").is_err());
+    fn a_weight_is_written_in_per_cent() {
+        assert_eq!(understood(weight, "5").map(Weight::fraction), Ok(0.05));
+        assert_eq!(understood(weight, "1e-9"), Ok(Weight::LEAST));
+        assert!(understood(weight, "0").is_err());
+        assert!(understood(weight, "100.1").is_err());
     }
 
     #[test]

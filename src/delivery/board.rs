@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
+use super::judging::Judged;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Release, Transition};
+use crate::domain::rollout::{Release, RolloutId, Transition};
 
 /// How many changes a slow listener may be behind before it misses some, which it is told.
 const BACKLOG: usize = 1024;
@@ -15,6 +16,7 @@ const BACKLOG: usize = 1024;
 #[derive(Debug)]
 pub struct Board {
     releases: Mutex<BTreeMap<ModelName, ReleaseView>>,
+    judged: Mutex<BTreeMap<ModelName, Arc<Judged>>>,
     changes: broadcast::Sender<Arc<Announcement>>,
 }
 
@@ -42,7 +44,8 @@ pub struct Announcement {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { releases: Mutex::default(), changes: broadcast::channel(BACKLOG).0 }
+        let (releases, judged) = (Mutex::default(), Mutex::default());
+        Self { releases, judged, changes: broadcast::channel(BACKLOG).0 }
     }
 }
 
@@ -50,6 +53,17 @@ impl Board {
     /// One model's state.
     pub fn release(&self, model: &str) -> Option<ReleaseView> {
         self.lock().get(model).cloned()
+    }
+
+    /// What the evidence of a rollout came to when it was last judged.
+    pub fn evidence(&self, model: &str, rollout: RolloutId) -> Option<Arc<Judged>> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.get(model).filter(|judged| judged.rollout == rollout).cloned()
+    }
+
+    pub(super) fn judged(&self, model: &ModelName, evidence: Judged) {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.insert(model.clone(), Arc::new(evidence));
     }
 
     /// Every change from now on.

@@ -14,10 +14,12 @@ use super::crashes::Crashes;
 use super::deciding::Numbers;
 use super::fleet::{Fleet, Settings};
 use super::handle::{CommandError, Inbox, Message};
-use super::journal::{Journal, Numbered, Recovered};
+use super::journal::{Evidence, Journal, Numbered, Recovered};
+use super::judging::judge;
+use super::pairings::Document;
 use super::round::Happening;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Event, Release};
+use crate::domain::rollout::{Decision, Event, Release};
 use crate::repository::{KnownFile, Looked};
 use crate::system::rehearsal::Death;
 
@@ -74,7 +76,7 @@ pub(super) struct Controller {
     pub(super) death: Death,
     saved: Instant,
     judged: Instant,
-    studies_saved: Instant,
+    evidence_saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
     /// Whether there may be contents that nothing refers to any more.
@@ -115,7 +117,7 @@ impl Controller {
             death: Death::appointed(),
             saved: Instant::now(),
             judged: Instant::now(),
-            studies_saved: Instant::now(),
+            evidence_saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,
             collected: Instant::now(),
@@ -150,11 +152,11 @@ impl Controller {
             self.decide(happenings);
             self.follow();
             self.save_countdowns();
-            self.save_studies();
+            self.save_evidence();
             self.tell_first_load();
             if stops {
                 self.save_countdowns_now();
-                self.save_studies_now();
+                self.save_evidence_now();
                 self.confess();
                 return;
             }
@@ -166,7 +168,7 @@ impl Controller {
             Some(refused) => Some(TRY_AGAIN_AFTER.saturating_sub(refused.elapsed())),
             None => self.next_tick().into_iter().chain(self.next_save()).min(),
         };
-        let judge = (!self.fleet.pairings.is_idle())
+        let judge = (!self.fleet.pairings.is_idle() || !self.fleet.trials.is_idle())
             .then(|| JUDGE_EVERY.saturating_sub(self.judged.elapsed()));
         let collect =
             self.has_garbage.then(|| COLLECT_EVERY.saturating_sub(self.collected.elapsed()));
@@ -217,6 +219,11 @@ impl Controller {
                         Err(error) => drop(reply.send(Err(error))),
                     }
                 }
+                Message::Tripped => self.judge_at_once(),
+                Message::Freed(model) => {
+                    self.fleet.freed(&model);
+                    self.touched.insert(model);
+                }
                 Message::Stop => {}
             }
         }
@@ -232,18 +239,36 @@ impl Controller {
         happenings
     }
 
-    /// What the pairs of running rollouts say, where it has an effect.
+    /// What the evidence of running rollouts says, where it has an effect.
     fn judge(&mut self) -> Vec<Happening> {
-        if self.judged.elapsed() < JUDGE_EVERY || self.fleet.pairings.is_idle() {
+        let Fleet { pairings, trials, .. } = &mut self.fleet;
+        if self.judged.elapsed() < JUDGE_EVERY || pairings.is_idle() && trials.is_idle() {
             return Vec::new();
         }
         self.judged = Instant::now();
-        let judged = self.fleet.pairings.judge(self.clock.now().wall);
-        let happening = |(model, judgement)| {
-            let event = Event::Judged(judgement);
-            Happening { model, event, reply: None }
-        };
-        judged.into_iter().map(happening).collect()
+        let now = self.clock.now().wall;
+        let models: BTreeSet<ModelName> =
+            pairings.models().chain(trials.models()).cloned().collect();
+        let mut happenings = Vec::new();
+        for model in models {
+            let view = self.releases.get(&model);
+            let Some(rollout) = view.and_then(|view| view.release.live()) else { continue };
+            let Some(judged) = judge(&model, rollout, pairings, trials, now) else { continue };
+            let judgement = judged.judgement.clone();
+            self.board.judged(&model, judged);
+            match judgement.decision {
+                Decision::Inconclusive | Decision::Hold => {}
+                Decision::Pass | Decision::Fail => {
+                    let event = Event::Judged(judgement);
+                    happenings.push(Happening { model, event, reply: None });
+                }
+            }
+        }
+        happenings
+    }
+
+    fn judge_at_once(&mut self) {
+        self.judged = self.judged.checked_sub(JUDGE_EVERY).unwrap_or(self.judged);
     }
 
     fn check(&self, model: &ModelName, if_match: Option<u64>) -> Result<(), CommandError> {
@@ -316,29 +341,41 @@ impl Controller {
         }
     }
 
-    /// Keeps what was compared, so that a restart goes on with it and reports of the past can be read.
-    fn save_studies(&mut self) {
-        if self.studies_saved.elapsed() >= SAVE_EVERY || self.fleet.pairings.has_closed() {
-            self.save_studies_now();
+    /// Keeps the evidence, so that a restart goes on with it and reports of the past can be read.
+    fn save_evidence(&mut self) {
+        let has_closed = self.fleet.pairings.has_closed() || self.fleet.trials.has_closed();
+        if self.evidence_saved.elapsed() >= SAVE_EVERY || has_closed {
+            self.save_evidence_now();
         }
     }
 
-    fn save_studies_now(&mut self) {
+    fn save_evidence_now(&mut self) {
         if self.frozen.is_some() {
             return;
         }
-        self.studies_saved = Instant::now();
+        self.evidence_saved = Instant::now();
         let documents = self.fleet.pairings.documents(self.clock.now().wall);
-        if documents.is_empty() {
-            return;
+        if self.save_documents(Evidence::Studies, &documents) {
+            self.fleet.pairings.are_saved(&documents);
         }
-        let studies = documents
+        let documents = self.fleet.trials.documents();
+        if self.save_documents(Evidence::Observations, &documents) {
+            self.fleet.trials.are_saved(&documents);
+        }
+    }
+
+    fn save_documents(&mut self, kind: Evidence, documents: &[Document]) -> bool {
+        if documents.is_empty() {
+            return true;
+        }
+        let documents = documents
             .iter()
             .map(|document| (document.rollout, &document.model, document.text.as_str()));
-        match self.journal.save_studies(studies) {
-            Ok(()) => self.fleet.pairings.are_saved(&documents),
-            Err(error) => tracing::warn!("what was compared cannot be saved: {error}"),
+        let saved = self.journal.save_evidence(kind, documents);
+        if let Err(error) = &saved {
+            tracing::warn!("the evidence of rollouts cannot be saved: {error}");
         }
+        saved.is_ok()
     }
 
     /// Says what this server knows and the next one will not.

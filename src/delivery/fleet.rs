@@ -7,24 +7,26 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::handle::Delivery;
 use super::journal::JournalReader;
 use super::pairings::{Pairings, Versions};
+use super::trials::Trials;
 use crate::config::{ModelConfig, SessionConfig, VersionsKept};
-use crate::domain::comparison::Arm;
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName};
-use crate::domain::rollout::{Event, Phase, Release, Revision};
+use crate::domain::rollout::{Event, Pair, Phase, Release, Revision};
 use crate::domain::time::Moment;
 use crate::repository::{
     Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
 };
-use crate::serving::{ModelRoute, Router, Servable};
+use crate::serving::{ModelRoute, Router, Servable, Trial};
 use crate::shadow::Shadow;
 
 /// The loaded versions of all models.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) pairings: Pairings,
+    pub(super) trials: Trials,
     parts: FleetParts,
     loaded: HashMap<ModelName, BTreeMap<Digest, Loaded>>,
     loading: HashSet<(ModelName, Digest)>,
@@ -33,6 +35,8 @@ pub struct Fleet {
     files: HashMap<(ModelName, Digest), FileNote>,
     /// What the store may forget about once it has been decided on.
     stored: Vec<Digest>,
+    /// How many versions of a model are still being unloaded.
+    draining: HashMap<ModelName, usize>,
 }
 
 /// What a [`Fleet`] works with.
@@ -54,6 +58,8 @@ pub struct FleetParts {
     pub journal: JournalReader,
     /// How many contents are kept of each model, newest first.
     pub keep_revisions: usize,
+    /// Who is told what happens to loaded versions.
+    pub delivery: Delivery,
 }
 
 #[derive(Debug)]
@@ -88,12 +94,14 @@ impl Fleet {
     pub fn new(parts: FleetParts) -> Self {
         Self {
             pairings: Pairings::new(parts.shadow.clone(), parts.journal.clone()),
+            trials: Trials::new(parts.journal.clone(), parts.delivery.clone()),
             parts,
             loaded: HashMap::new(),
             loading: HashSet::new(),
             problems: BTreeMap::new(),
             files: HashMap::new(),
             stored: Vec::new(),
+            draining: HashMap::new(),
         }
     }
 
@@ -173,20 +181,20 @@ impl Fleet {
 
     /// Shows the model's route, once what it names is loaded.
     pub(super) fn show_route(&mut self, model: &ModelName, release: &Release, kept: &VersionsKept) {
-        self.tell_who_is_on_trial(model, release);
         let Some(route) = release.route() else {
             self.pairings.end(model);
+            let over = self.trials.end(model);
             if let Some(route) = self.parts.router.remove(model) {
                 drop(route); // the versions in it are held by the fleet, and retired by it
             }
-            return;
+            return end(over, None);
         };
         let Some(loaded) = self.loaded.get(model) else { return };
         let servable = |revision: &Revision| {
             loaded.get(&revision.digest).map(|loaded| loaded.servable.clone())
         };
         let Some(stable) = servable(&route.stable) else { return };
-        let mut shown = ModelRoute::to(stable);
+        let mut shown = ModelRoute::to(stable.clone());
         for revision in kept_revisions(release, kept) {
             if let Some(servable) = servable(&revision) {
                 shown = shown.with_pinnable(servable);
@@ -199,28 +207,31 @@ impl Fleet {
             shown = shown.with_previous(previous);
         }
         let versions = route.pair.as_ref().and_then(|pair| {
-            let answers = if pair.stable == route.stable { Arm::Stable } else { Arm::Candidate };
             let (stable, candidate) = (servable(&pair.stable)?, servable(&pair.candidate)?);
-            Some(Versions { stable, candidate, answers })
+            Some(Versions { stable, candidate })
         });
-        match (versions, release.live()) {
+        put_on_trial(loaded, release, route.pair.as_ref());
+        if let Some(rollout) = release.live() {
+            shown = shown.during(rollout.id);
+        }
+        let over = match (versions, release.live()) {
             (Some(versions), Some(rollout)) => {
+                let (trial, over) = self.trials.of(model, rollout, &versions, route.share);
+                if let Some(trial) = trial {
+                    shown = shown.with_trial(trial);
+                }
                 if let Some(pairing) = self.pairings.of(model, rollout, versions) {
                     shown = shown.with_pairing(pairing);
                 }
+                over
             }
-            (Some(_) | None, Some(_) | None) => self.pairings.end(model),
-        }
+            (Some(_) | None, Some(_) | None) => {
+                self.pairings.end(model);
+                self.trials.end(model)
+            }
+        };
         self.parts.router.show(model, shown);
-    }
-
-    /// In its bake the candidate is on trial still.
-    fn tell_who_is_on_trial(&self, model: &ModelName, release: &Release) {
-        let live = release.live().map(|rollout| (rollout.candidate.digest, rollout.id));
-        for (digest, loaded) in self.loaded.get(model).into_iter().flatten() {
-            let of_it = live.filter(|(candidate, _)| candidate == digest);
-            loaded.servable.set_trial(of_it.map(|(_, rollout)| rollout));
-        }
+        end(over, Some(&stable));
     }
 
     /// Brings what is loaded in line with what the model's release wants.
@@ -236,11 +247,23 @@ impl Fleet {
         self.apply_settings(model, &config);
         let mut wanted = release.wanted(now);
         wanted.extend(kept_revisions(release, &config.versions));
-        for revision in &wanted {
-            self.order(model, revision, settings, &config);
-        }
         self.show_route(model, release, &config.versions);
         self.retire_others(model, &wanted);
+        // A version that makes room for another is gone before that one is loaded.
+        let has_room = !release.is_between() || !self.draining.contains_key(model);
+        for revision in wanted.iter().filter(|_| has_room) {
+            self.order(model, revision, settings, &config);
+        }
+    }
+
+    /// A version was unloaded, and its memory is free.
+    pub(super) fn freed(&mut self, model: &ModelName) {
+        if let Some(draining) = self.draining.get_mut(model) {
+            *draining -= 1;
+            if *draining == 0 {
+                self.draining.remove(model);
+            }
+        }
     }
 
     fn order(
@@ -322,9 +345,12 @@ impl Fleet {
                     VersionState::Draining,
                     SystemTime::now(),
                 );
+                *self.draining.entry(model.clone()).or_default() += 1;
                 let (registry, model) = (self.parts.registry.clone(), model.clone());
+                let delivery = self.parts.delivery.clone();
                 let note = move || {
                     registry.enter_if_draining(&model, &digest, SystemTime::now());
+                    delivery.freed(&model);
                 };
                 self.parts.reaper.retire(retired.servable, Some(Box::new(note)));
             }
@@ -344,6 +370,23 @@ impl Fleet {
         if let Err(error) = self.parts.store.collect(|digest| kept.contains(digest)) {
             tracing::warn!("contents that nothing uses any more cannot be removed: {error}");
         }
+    }
+}
+
+/// Who still waits for a candidate that nobody is sent to any more gets an answer of the trusted version: unless it is
+/// the candidate that is trusted now.
+fn end(over: Option<Arc<Trial>>, stable: Option<&Arc<Servable>>) {
+    if let Some(trial) = over.filter(|trial| stable.is_none_or(|stable| !trial.is_about(stable))) {
+        trial.end();
+    }
+}
+
+/// The version on trial runs on threads of its own until its bake ends.
+fn put_on_trial(loaded: &BTreeMap<Digest, Loaded>, release: &Release, pair: Option<&Pair>) {
+    let on_trial = pair.zip(release.live()).map(|(pair, rollout)| (&pair.candidate, rollout.id));
+    for (digest, Loaded { servable, .. }) in loaded {
+        let of = on_trial.filter(|(candidate, _)| candidate.digest == *digest);
+        servable.set_trial(of.map(|(_, rollout)| rollout));
     }
 }
 

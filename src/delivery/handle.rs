@@ -44,6 +44,8 @@ pub(super) enum Message {
     Looked(Looked),
     Load(Box<LoadDone>),
     Command { model: ModelName, command: Command, if_match: Option<u64>, reply: Reply },
+    Tripped,
+    Freed(ModelName),
     Stop,
 }
 
@@ -66,6 +68,16 @@ impl Delivery {
     /// Tells how a load ended.
     pub fn load_done(&self, done: LoadDone) {
         let _ = self.messages.send(Message::Load(Box::new(done)));
+    }
+
+    /// Tells that a candidate fails all the time.
+    pub(super) fn tripped(&self) {
+        let _ = self.messages.send(Message::Tripped);
+    }
+
+    /// Tells that a version was unloaded, and its memory is free.
+    pub(super) fn freed(&self, model: &ModelName) {
+        let _ = self.messages.send(Message::Freed(model.clone()));
     }
 
     /// Does what an operator wants, and gives the state after it.

@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::journal::JournalReader;
 use crate::domain::comparison::Arm;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Decision, Judgement, Rollout, RolloutId};
+use crate::domain::rollout::{Decision, Rollout, RolloutId};
 use crate::domain::sampling::Sample;
 use crate::domain::time::WallTime;
 use crate::serving::{Pairing, PairingParts, Servable};
-use crate::shadow::{Shadow, Standing, Study, Subject};
+use crate::shadow::{Beside, Shadow, Standing, Study, Subject};
 use crate::telemetry::metrics;
 
 /// One for each model of which two versions are compared.
@@ -39,7 +38,6 @@ struct Open {
 pub(super) struct Versions {
     pub(super) stable: Arc<Servable>,
     pub(super) candidate: Arc<Servable>,
-    pub(super) answers: Arm,
 }
 
 impl Pairings {
@@ -83,33 +81,23 @@ impl Pairings {
         let pairs = &rollout.plan.pairs;
         let before = self.open.remove(model);
         let study = match before {
-            // Another session of the same versions, or the other one answers now: the evidence is the same.
-            Some(open) if open.study.rollout() == rollout.id && open.answers(versions.answers) => {
-                open.study
-            }
+            // Another session of the same versions: the evidence is the same.
+            Some(open) if open.study.rollout() == rollout.id => open.study,
             Some(open) => {
-                let goes_on = open.study.rollout() == rollout.id;
-                let document = if goes_on { open.study.document(wall_now()) } else { None };
                 self.close(open);
-                self.open_study(model, rollout, &versions, document)
+                self.open_study(model, rollout, &versions)
             }
-            None => self.open_study(model, rollout, &versions, None),
+            None => self.open_study(model, rollout, &versions),
         };
-        let Versions { stable, candidate, answers } = versions;
+        let Versions { stable, candidate } = versions;
         let requests = study.counts().requests();
-        let parts = PairingParts { rollout: rollout.id, stable, candidate, answers, requests };
+        let parts = PairingParts { rollout: rollout.id, stable, candidate, requests };
         let pairing = Arc::new(Pairing::new(parts));
         pairing.sample(pairs.sample.share(false));
         Open { pairing, study, sample: pairs.sample, min_pairs: pairs.min_pairs, saved: 0 }
     }
 
-    fn open_study(
-        &self,
-        model: &ModelName,
-        rollout: &Rollout,
-        versions: &Versions,
-        document: Option<String>,
-    ) -> Arc<Study> {
+    fn open_study(&self, model: &ModelName, rollout: &Rollout, versions: &Versions) -> Arc<Study> {
         let pairs = &rollout.plan.pairs;
         let subject = Subject {
             model: model.clone(),
@@ -121,9 +109,8 @@ impl Pairings {
             longest: rollout.plan.longest(),
             stable: versions.stable.signature().clone(),
             candidate: versions.candidate.signature().clone(),
-            answers: versions.answers,
         };
-        let saved = document.or_else(|| self.saved(rollout.id)).or_else(|| {
+        let saved = self.saved(rollout.id).or_else(|| {
             // Whoever tries again does not get another throw of the dice.
             rollout.parent.filter(|_| !rollout.is_fresh).and_then(|parent| self.saved(parent))
         });
@@ -147,26 +134,35 @@ impl Pairings {
         !self.closed.is_empty()
     }
 
-    /// Judges every comparison, and tells what has an effect.
-    pub(super) fn judge(&mut self, now: WallTime) -> Vec<(ModelName, Judgement)> {
-        let mut judged = Vec::new();
-        for (model, open) in &self.open {
-            let Some(standing) = open.study.judge(now) else { continue };
-            open.measure(model, &standing);
-            let judgement = standing.judgement();
-            let has_enough = match judgement.decision {
-                Decision::Pass => judgement.pairs >= open.min_pairs,
-                Decision::Fail | Decision::Inconclusive => false,
-            };
-            open.pairing.sample(open.sample.share(has_enough));
-            match judgement.decision {
-                Decision::Inconclusive => {}
-                Decision::Pass | Decision::Fail => {
-                    judged.push((model.clone(), judgement));
-                }
-            }
+    /// The models of which two versions are compared.
+    pub(super) fn models(&self) -> impl Iterator<Item = &ModelName> {
+        self.open.keys()
+    }
+
+    /// What a model's comparison comes to now; none when a worker is in the middle of adding to it, or nothing is
+    /// compared.
+    pub(super) fn judge(
+        &self,
+        model: &ModelName,
+        now: WallTime,
+        beside: Beside<'_>,
+    ) -> Option<Arc<Standing>> {
+        let open = self.open.get(model)?;
+        let standing = open.study.judge(now, beside)?;
+        for (reason, dropped) in open.study.dropped() {
+            metrics::pairs_dropped(model, reason, dropped);
         }
-        judged
+        let has_enough = match standing.decision() {
+            Decision::Pass => standing.pairs >= open.min_pairs,
+            Decision::Fail | Decision::Inconclusive | Decision::Hold => false,
+        };
+        open.pairing.sample(open.sample.share(has_enough));
+        Some(standing)
+    }
+
+    /// Whether a model's versions are compared.
+    pub(super) fn is_open(&self, model: &ModelName) -> bool {
+        self.open.contains_key(model)
     }
 
     /// What has changed since it was last written down, and what is over.
@@ -210,33 +206,11 @@ impl Document {
     }
 }
 
-fn wall_now() -> WallTime {
-    WallTime::from(SystemTime::now())
-}
-
 impl Open {
     fn is_of(&self, rollout: &Rollout, versions: &Versions) -> bool {
         let is_same = |arm, servable| Arc::ptr_eq(self.pairing.servable(arm), servable);
         self.study.rollout() == rollout.id
-            && self.answers(versions.answers)
             && is_same(Arm::Stable, &versions.stable)
             && is_same(Arm::Candidate, &versions.candidate)
-    }
-
-    fn answers(&self, arm: Arm) -> bool {
-        self.study.subject().answers == arm
-    }
-
-    fn measure(&self, model: &ModelName, standing: &Standing) {
-        for gate in &standing.gates {
-            metrics::evidence(model, &gate.name, gate.log_fail);
-            if let (Some(output), Some(share)) = (gate.name.strip_prefix("outputs."), gate.estimate)
-            {
-                metrics::outputs_disagree(model, output, share);
-            }
-        }
-        for (reason, dropped) in self.study.dropped() {
-            metrics::pairs_dropped(model, reason, dropped);
-        }
     }
 }

@@ -1,25 +1,24 @@
 //! From a model's settings to the recipe of its rollouts.
 
-use crate::config::{
-    GatesConfig, ModelConfig, OutputConfig, RolloutConfig, Strategy as StrategyConfig,
-};
+use crate::config::{GatesConfig, ModelConfig, OutputConfig, RolloutConfig};
 use crate::domain::analysis::{ErrorLimits, Gates, LatencyLimits, OutputLimits};
 use crate::domain::comparison::OutputRule;
-use crate::domain::rollout::{PairPlan, Plan, Strategy};
+use crate::domain::rollout::{PairPlan, Plan};
 
 /// The recipe that a rollout begins with now.
 pub(super) fn plan(config: &ModelConfig) -> Plan {
-    let RolloutConfig { strategy, change, shadow, on_inconclusive, bake, keep_previous, .. } =
-        config.rollout.clone();
+    let RolloutConfig { strategy, change, shadow, steps, key, .. } = config.rollout.clone();
+    let RolloutConfig { max_time, on_inconclusive, bake, keep_previous, fallback, .. } =
+        config.rollout;
     Plan {
-        strategy: match strategy {
-            StrategyConfig::Shadow => Strategy::Shadow,
-            StrategyConfig::BlueGreen | StrategyConfig::Recreate | StrategyConfig::Canary => {
-                Strategy::BlueGreen
-            }
-        },
+        strategy,
         bake,
         keep_previous,
+        steps,
+        max_time,
+        key,
+        fallback,
+        breaker: config.gates.breaker,
         pairs: PairPlan {
             sample: shadow.sample,
             min_pairs: shadow.min_pairs as u64,
@@ -45,6 +44,8 @@ fn gates(config: &GatesConfig) -> Gates {
         },
         latency: LatencyLimits { margin: config.latency.margin, floor: config.latency.floor },
         outputs: outputs.map(|gate| OutputLimits { reject: gate.reject, prove: gate.prove }),
+        harm_budget: config.errors.harm_budget,
+        ..Gates::default()
     }
 }
 

@@ -3,13 +3,28 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{InvalidVersionLabel, VersionLabel};
+
+/// By what requests stick to one of two versions. All requests with the same value go to the same version, until a
+/// growing weight takes them to the candidate for good.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StickyKey {
+    /// A header, in lower case.
+    Header(String),
+    /// A member of the JSON body.
+    Field(String),
+}
 
 /// As what a version ran a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The trusted version, chosen by the route.
+    /// The trusted version, chosen by the route, or because a version on trial had no answer.
     Stable,
+    /// The version on trial, chosen by the route.
+    Candidate,
     /// Chosen by the caller, whatever the route says. Never evidence for or against a version.
     Pinned,
 }
@@ -19,6 +34,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Stable => "stable",
+            Self::Candidate => "candidate",
             Self::Pinned => "pinned",
         }
     }

@@ -32,10 +32,17 @@ impl Sample {
     }
 }
 
+/// The same for a key that a client sends, where all requests with that key are to meet the same fate.
+pub fn draw_for_key(key: &[u8], seed: u64, purpose: Purpose) -> u64 {
+    xxh3_64_with_seed(key, seed ^ purpose.constant())
+}
+
 /// Of what a draw decides. Each purpose has numbers of its own, so that a request that is sampled is not more likely to
 /// be run in one order than in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// Which of two versions a request goes to.
+    Arm,
     /// Whether a request becomes a pair.
     Sample,
     /// Which version of a pair runs first.
@@ -48,6 +55,7 @@ impl Purpose {
     /// Made of the words' letters: any different constants do.
     const fn constant(self) -> u64 {
         match self {
+            Self::Arm => u64::from_be_bytes(*b"assigned"),
             Self::Sample => u64::from_be_bytes(*b"sampled."),
             Self::Order => u64::from_be_bytes(*b"ordered."),
             Self::Keep => u64::from_be_bytes(*b"retained"),

@@ -129,6 +129,16 @@ impl ElementsView<'_> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether none of them is NaN or infinite.
+    pub fn is_finite(&self) -> bool {
+        // All are looked at, whatever comes first: so the compiler can look at many at once.
+        match self {
+            Self::F32(elements) => !elements.iter().fold(false, |any, it| any | !it.is_finite()),
+            Self::F64(elements) => !elements.iter().fold(false, |any, it| any | !it.is_finite()),
+            Self::Bool(_) | Self::I32(_) | Self::I64(_) | Self::String(_) => true,
+        }
+    }
 }
 
 /// A Rust type that is an element type of tensors.

@@ -11,12 +11,17 @@ mod pairing;
 mod router;
 mod scheduler;
 mod servable;
+mod trial;
 
 pub use error::{InferError, RouteError, Unanswered};
 pub use pairing::{Pairing, PairingParts, Sampled};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
-pub use scheduler::{Answer, InferRequest, Outputs, QueueLimits, Scheduler};
+pub use scheduler::{Answer, InferRequest, Outputs, Overdue, QueueLimits, Scheduler};
 pub use servable::{Naming, Servable, ServableParts, ServableSettings};
+pub use trial::{
+    ArmCounts, Assigned, Counts, Observed, ObservedCell, Observer, ObserverParts, Trial,
+    TrialParts, Watched, patience,
+};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -16,7 +16,6 @@ pub struct Pairing {
     seed: u64,
     stable: Arc<Servable>,
     candidate: Arc<Servable>,
-    answers: Arm,
     /// The draws below it are chosen.
     bound: AtomicU64,
     /// How many requests there were so far; also the number of the next one.
@@ -30,6 +29,8 @@ pub struct Sampled {
     pub pairing: Arc<Pairing>,
     /// The request's number within the rollout.
     pub number: u64,
+    /// Which of the two has answered it, and in whose order its inputs are.
+    pub answered: Arm,
 }
 
 /// What a [`Pairing`] is made of.
@@ -41,8 +42,6 @@ pub struct PairingParts {
     pub stable: Arc<Servable>,
     /// The version on trial.
     pub candidate: Arc<Servable>,
-    /// Which of them answers clients.
-    pub answers: Arm,
     /// The count of requests, which goes on over all pairings of a rollout.
     pub requests: Arc<AtomicU64>,
 }
@@ -50,11 +49,11 @@ pub struct PairingParts {
 impl Pairing {
     /// Samples nothing yet.
     pub fn new(parts: PairingParts) -> Self {
-        let PairingParts { rollout, stable, candidate, answers, requests } = parts;
+        let PairingParts { rollout, stable, candidate, requests } = parts;
         // Different for each rollout, and known to everybody: nobody can choose by it, since requests are numbered
         // here.
         let seed = draw(rollout.0, 0, Purpose::Sample);
-        Self { rollout, seed, stable, candidate, answers, bound: AtomicU64::new(0), requests }
+        Self { rollout, seed, stable, candidate, bound: AtomicU64::new(0), requests }
     }
 
     /// Chooses this share of requests from now on.
@@ -62,12 +61,17 @@ impl Pairing {
         self.bound.store(bound(share), Ordering::Relaxed);
     }
 
-    /// Counts a request, and says whether it is chosen, and then under which number.
-    pub(super) fn choose(self: &Arc<Self>) -> Option<Sampled> {
+    /// Counts a request that goes to one of the two, and says whether it is chosen, and then under which number.
+    pub(super) fn choose(self: &Arc<Self>, answered: Arm) -> Option<Sampled> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let is_chosen =
             draw(number, self.seed, Purpose::Sample) < self.bound.load(Ordering::Relaxed);
-        is_chosen.then(|| Sampled { pairing: self.clone(), number })
+        is_chosen.then(|| Sampled { pairing: self.clone(), number, answered })
+    }
+
+    /// Which of the two a version is.
+    pub(super) fn arm_of(&self, servable: &Servable) -> Arm {
+        if servable.digest() == self.candidate.digest() { Arm::Candidate } else { Arm::Stable }
     }
 
     /// The rollout that compares them.
@@ -83,11 +87,6 @@ impl Pairing {
         }
     }
 
-    /// Which of them answers clients.
-    pub fn answers(&self) -> Arm {
-        self.answers
-    }
-
     /// What is drawn for one of the requests.
     pub fn draw(&self, number: u64, purpose: Purpose) -> u64 {
         draw(number, self.seed, purpose)
@@ -100,7 +99,6 @@ impl fmt::Debug for Pairing {
             .field("rollout", &self.rollout)
             .field("stable", &self.stable)
             .field("candidate", &self.candidate)
-            .field("answers", &self.answers)
             .finish_non_exhaustive()
     }
 }

@@ -11,8 +11,10 @@ use arc_swap::ArcSwap;
 use super::error::RouteError;
 use super::pairing::{Pairing, Sampled};
 use super::servable::Servable;
+use super::trial::{Assigned, Trial};
 use crate::domain::model::{ModelName, VersionLabel};
-use crate::domain::route::{Pin, Role, RouteLabel};
+use crate::domain::rollout::RolloutId;
+use crate::domain::route::{Pin, Role, RouteLabel, StickyKey};
 
 /// What requests can reach, at one moment. Never changed, only replaced.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,8 @@ pub struct ModelRoute {
     candidate: Option<Arc<Servable>>,
     previous: Option<Arc<Servable>>,
     pairing: Option<Arc<Pairing>>,
+    trial: Option<Arc<Trial>>,
+    rollout: Option<RolloutId>,
     loaded: BTreeMap<VersionLabel, Arc<Servable>>,
 }
 
@@ -39,13 +43,18 @@ pub struct Picked {
     pub role: Role,
     /// Set when the request is to be run on another version as well, once it is answered.
     pub sampled: Option<Sampled>,
+    /// Set when a version is on trial, and the request tells something about it.
+    pub assigned: Option<Assigned>,
+    /// The rollout that is under way.
+    pub rollout: Option<RolloutId>,
 }
 
 impl ModelRoute {
     /// All traffic to `stable`.
     pub fn to(stable: Arc<Servable>) -> Self {
         let loaded = BTreeMap::from([(stable.version().clone(), stable.clone())]);
-        Self { stable, candidate: None, previous: None, pairing: None, loaded }
+        let (candidate, previous, pairing, trial, rollout) = (None, None, None, None, None);
+        Self { stable, candidate, previous, pairing, trial, rollout, loaded }
     }
 
     /// The same traffic, with a version on trial.
@@ -59,6 +68,18 @@ impl ModelRoute {
     /// The same traffic, of which some is run on two versions.
     pub fn with_pairing(mut self, pairing: Arc<Pairing>) -> Self {
         self.pairing = Some(pairing);
+        self
+    }
+
+    /// The traffic shared by two versions, of which the stable one may be the one on trial.
+    pub fn with_trial(mut self, trial: Arc<Trial>) -> Self {
+        self.trial = Some(trial);
+        self
+    }
+
+    /// The same traffic, while a rollout is under way.
+    pub fn during(mut self, rollout: RolloutId) -> Self {
+        self.rollout = Some(rollout);
         self
     }
 
@@ -91,28 +112,54 @@ impl ModelRoute {
         self.loaded.values()
     }
 
-    fn pick(&self, pin: Option<&Pin>) -> Result<Picked, RouteError> {
-        let Some(pin) = pin else {
-            let sampled = self.pairing.as_ref().and_then(Pairing::choose);
-            return Ok(Picked { servable: self.stable.clone(), role: Role::Stable, sampled });
-        };
+    /// Two versions that share the traffic.
+    pub fn trial(&self) -> Option<&Arc<Trial>> {
+        self.trial.as_ref()
+    }
+
+    /// By what requests stick to a version, while two share the traffic.
+    pub fn key(&self) -> Option<&StickyKey> {
+        self.trial.as_ref().and_then(|trial| trial.key())
+    }
+
+    /// Chooses the version for one request. `key` is what it sticks to a version by, where it has that.
+    ///
+    /// # Errors
+    /// [`RouteError::NotLoaded`] when the version that the caller insists on cannot answer.
+    pub fn pick(&self, pin: Option<&Pin>, key: Option<&[u8]>) -> Result<Picked, RouteError> {
+        let rollout = self.rollout;
+        if pin.is_some() {
+            // A caller who chooses the version would choose the evidence.
+            let servable = self.find(pin)?.clone();
+            let (sampled, assigned) = (None, None);
+            return Ok(Picked { servable, role: Role::Pinned, sampled, assigned, rollout });
+        }
+        let assigned = self.trial.as_ref().map(|trial| trial.assign(key));
+        let servable = assigned.as_ref().map_or(&self.stable, Assigned::servable).clone();
+        // In the bake the version on trial is the stable one.
+        let is_stable = servable.digest() == self.stable.digest();
+        let role = if is_stable { Role::Stable } else { Role::Candidate };
+        let pairing = self.pairing.as_ref();
+        let sampled = pairing.and_then(|pairing| pairing.choose(pairing.arm_of(&servable)));
+        Ok(Picked { servable, role, sampled, assigned, rollout })
+    }
+
+    /// The version that a caller means, without a request for it: stable where none is named.
+    ///
+    /// # Errors
+    /// [`RouteError::NotLoaded`] when there is no such version.
+    pub fn find(&self, pin: Option<&Pin>) -> Result<&Arc<Servable>, RouteError> {
+        let Some(pin) = pin else { return Ok(&self.stable) };
         let servable = match pin {
             Pin::Version(version) => self.loaded.get(version),
             Pin::Label(RouteLabel::Stable) => Some(&self.stable),
             Pin::Label(RouteLabel::Previous) => self.previous.as_ref(),
             Pin::Label(RouteLabel::Candidate) => self.candidate.as_ref(),
         };
-        servable
-            // A caller who chooses the version would choose the evidence.
-            .map(|servable| Picked {
-                servable: servable.clone(),
-                role: Role::Pinned,
-                sampled: None,
-            })
-            .ok_or_else(|| RouteError::NotLoaded {
-                pin: pin.clone(),
-                loaded: self.loaded.keys().cloned().collect(),
-            })
+        servable.ok_or_else(|| RouteError::NotLoaded {
+            pin: pin.clone(),
+            loaded: self.loaded.keys().cloned().collect(),
+        })
     }
 }
 
@@ -137,13 +184,13 @@ pub struct Router {
 }
 
 impl Router {
-    /// Chooses the version for one request.
+    /// Where the requests for a model go now.
     ///
     /// # Errors
-    /// [`RouteError`] when the model, or the version that the caller insists on, cannot answer.
-    pub fn pick(&self, model: &str, pin: Option<&Pin>) -> Result<Picked, RouteError> {
+    /// [`RouteError::NotServed`] when nothing can answer.
+    pub fn route(&self, model: &str) -> Result<Arc<ModelRoute>, RouteError> {
         // No `.await` happens while the guard is held.
-        self.snapshot.load().model(model).ok_or(RouteError::NotServed)?.pick(pin)
+        self.snapshot.load().model(model).cloned().ok_or(RouteError::NotServed)
     }
 
     /// The present state, for those who look at more than one thing.
@@ -186,12 +233,16 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn pick(router: &Router, text: Option<&str>) -> Result<Picked, RouteError> {
+        router.route("adder")?.pick(text.map(pin).as_ref(), None)
+    }
+
     #[test]
     fn a_request_without_a_pin_goes_to_stable() {
         let router = Router::default();
-        assert_eq!(router.pick("adder", None).unwrap_err(), RouteError::NotServed);
+        assert_eq!(pick(&router, None).unwrap_err(), RouteError::NotServed);
         router.show(&model(), ModelRoute::to(servable("2")).with_pinnable(servable("1")));
-        let picked = router.pick("adder", None).unwrap();
+        let picked = pick(&router, None).unwrap();
         assert_eq!((picked.servable.version().as_str(), picked.role), ("2", Role::Stable));
     }
 
@@ -200,12 +251,12 @@ mod tests {
         let router = Router::default();
         router.show(&model(), ModelRoute::to(servable("2")).with_pinnable(servable("1")));
         for (text, version) in [("1", "1"), ("2", "2"), ("stable", "2")] {
-            let picked = router.pick("adder", Some(&pin(text))).unwrap();
+            let picked = pick(&router, Some(text)).unwrap();
             assert_eq!((picked.servable.version().as_str(), picked.role), (version, Role::Pinned));
         }
         let loaded = vec!["1".parse().unwrap(), "2".parse().unwrap()];
         for text in ["3", "candidate"] {
-            let error = router.pick("adder", Some(&pin(text))).unwrap_err();
+            let error = pick(&router, Some(text)).unwrap_err();
             assert_eq!(error, RouteError::NotLoaded { pin: pin(text), loaded: loaded.clone() });
         }
     }
@@ -220,7 +271,7 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     while !done.load(Ordering::Relaxed) {
-                        let picked = router.pick("adder", None).unwrap();
+                        let picked = pick(&router, None).unwrap();
                         assert_eq!(picked.servable.model(), &model());
                     }
                 });

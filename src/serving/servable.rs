@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
-use super::scheduler::{Queue, QueueLimits};
+use super::scheduler::{Overdue, Queue, QueueLimits};
 use crate::domain::attribution::Crumb;
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
@@ -27,7 +28,7 @@ pub struct Servable {
     queue: Queue,
     /// Set when a batch has shown that its requests do not go together after all.
     runs_one_by_one: AtomicBool,
-    /// The number of the rollout of which it is the candidate; 0 while it is trusted.
+    /// The rollout that it is on trial in; 0: none.
     trial: AtomicU64,
 }
 
@@ -91,7 +92,7 @@ impl Servable {
     /// answered by it.
     pub fn with_settings(&self, settings: ServableSettings) -> Option<Self> {
         (settings != self.settings).then(|| {
-            let changed = Self::new(ServableParts {
+            let next = Self::new(ServableParts {
                 model: self.model.clone(),
                 version: self.version.clone(),
                 digest: self.digest,
@@ -99,8 +100,8 @@ impl Servable {
                 probed: self.probed.clone(),
                 settings,
             });
-            changed.set_trial(self.trial());
-            changed
+            next.set_trial(self.trial());
+            next
         })
     }
 
@@ -144,6 +145,30 @@ impl Servable {
         self.queue.waiting()
     }
 
+    /// The rollout that it is on trial in, until its bake ends.
+    pub fn trial(&self) -> Option<RolloutId> {
+        match self.trial.load(Ordering::Relaxed) {
+            0 => None,
+            number => Some(RolloutId(number)),
+        }
+    }
+
+    /// Puts it on trial, or ends its trial. Versions on trial run on threads of their own; what waits for this one
+    /// moves there with it.
+    pub fn set_trial(&self, rollout: Option<RolloutId>) {
+        self.trial.store(rollout.map_or(0, |rollout| rollout.0), Ordering::Relaxed);
+    }
+
+    /// How many of its runs go on although nobody waits for them and they were told to stop. Takes no lock.
+    pub fn stranded(&self) -> usize {
+        self.queue.stranded()
+    }
+
+    /// What is known of the one of these runs that began first.
+    pub fn longest_overdue(&self, now: Instant) -> Option<Overdue> {
+        self.queue.longest_overdue(now)
+    }
+
     /// How many rows may run together; 1 where requests run one by one.
     pub fn max_batch_rows(&self) -> usize {
         let goes_together = match self.settings.batching {
@@ -167,20 +192,6 @@ impl Servable {
                 "requests for version {version} of `{model}` run one by one from now on: {reason}"
             );
         }
-    }
-
-    /// The rollout of which it is the candidate, also while it bakes and has all traffic; none for a version that is
-    /// trusted.
-    pub fn trial(&self) -> Option<RolloutId> {
-        match self.trial.load(Ordering::Relaxed) {
-            0 => None,
-            id => Some(RolloutId(id)),
-        }
-    }
-
-    /// Notes that it is on trial, or no longer is. Rollouts are counted from 1.
-    pub fn set_trial(&self, trial: Option<RolloutId>) {
-        self.trial.store(trial.map_or(0, |RolloutId(id)| id), Ordering::Relaxed);
     }
 
     /// Runs inputs on the calling thread, at once. Should the process die of it, the next one finds out.

@@ -149,14 +149,14 @@ mod tests {
 
     fn pairing() -> Arc<Pairing> {
         let [stable, candidate] = [servable("1"), servable("2")];
-        let (rollout, answers, requests) = (RolloutId(1), Arm::Stable, Arc::default());
-        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, answers, requests }))
+        let (rollout, requests) = (RolloutId(1), Arc::default());
+        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, requests }))
     }
 
     /// A job of so many bytes.
     fn job(pairing: &Arc<Pairing>, number: u64, bytes: usize) -> Job {
         let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
-        let sampled = Sampled { pairing: pairing.clone(), number };
+        let sampled = Sampled { pairing: pairing.clone(), number, answered: Arm::Stable };
         Job::new(sampled, vec![input], None, Instant::now())
     }
 

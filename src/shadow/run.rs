@@ -61,8 +61,8 @@ fn run_one(
     study: &Arc<Study>,
     watch: &Watch,
 ) -> Ran {
-    let Some(inputs) = study.inputs_for(arm, &job.inputs) else { return Ran::Failed };
-    let outputs = study.outputs_of(arm);
+    let order = study.orders(job.sampled.answered).of(arm);
+    let Some(inputs) = order.inputs(&job.inputs) else { return Ran::Failed };
     // A flag of its own: one that was raised too late must not stop the next run.
     let Ok(stop) = StopFlag::new().map(Arc::new) else { return Ran::Starved };
     let stuck = study.clone();
@@ -71,7 +71,7 @@ fn run_one(
     let clock = CpuClock::of_this_thread().filter(|_| servable.runs_on_one_thread());
     let (begun, started) = (clock.and_then(|clock| clock.now()), Instant::now());
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        servable.run(&inputs, outputs, &stop)
+        servable.run(&inputs, order.wanted(), &stop)
     }));
     let on_wall = started.elapsed();
     let on_core = clock.and_then(|clock| clock.now()).zip(begun).map(|(now, begun)| now - begun);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::comparison::Arm;
 use crate::domain::tensor::{Tensor, ValueView};
 use crate::domain::time::WallTime;
 use crate::onnx::Output;
@@ -19,6 +20,8 @@ pub struct Sample {
     pub number: u64,
     /// When the pair ran.
     pub at: WallTime,
+    /// Which version answered the request.
+    pub answered: Arm,
     /// The request's inputs, in the order of the version that answered it.
     pub inputs: Vec<Tensor>,
     pub(super) stable: Vec<Output>,

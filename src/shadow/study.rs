@@ -1,6 +1,5 @@
 //! What is known of the two versions of one rollout.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
@@ -14,14 +13,14 @@ use super::hours::Hours;
 use super::job::Job;
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
-use super::standing::{Rate, Standing};
-use super::subject::{Order, Subject};
-use crate::domain::analysis::{PairEvidence, PairOutcome, RunOutcome};
+use super::standing::{Beside, Rate, Standing};
+use super::subject::{Orders, Subject};
+use crate::domain::analysis::{Alarm, PairEvidence, PairOutcome, RunOutcome};
 use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
 use crate::domain::signature::OutputSpec;
-use crate::domain::tensor::{Tensor, ValueView};
+use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
 use crate::onnx::Output;
 
@@ -32,8 +31,10 @@ use crate::onnx::Output;
 #[derive(Debug)]
 pub struct Study {
     subject: Subject,
-    stable: Order,
-    candidate: Order,
+    /// For the requests that stable answered.
+    by_stable: Orders,
+    /// For those that the candidate answered.
+    by_candidate: Orders,
     counts: Counts,
     opened: Instant,
     seen: Mutex<Seen>,
@@ -75,6 +76,9 @@ pub(super) struct Saved {
     pub(super) gathered: Gathered,
     pub(super) counted: Counted,
     pub(super) hours: Hours,
+    /// What it came to together with live requests, where these are judged.
+    #[serde(default)]
+    pub(super) with_live: Option<Standing>,
 }
 
 impl Study {
@@ -95,19 +99,15 @@ impl Study {
                 None
             }
         });
-        let answering = match subject.answers {
-            Arm::Stable => &subject.stable,
-            Arm::Candidate => &subject.candidate,
-        };
-        let order = |version| Order::new(version, answering, &subject.stable);
-        let (stable, candidate) = (order(&subject.stable), order(&subject.candidate));
+        let [by_stable, by_candidate] =
+            [Arm::Stable, Arm::Candidate].map(|arm| Orders::new(&subject, arm));
         let (gathered, counted, hours) = match saved {
             Some(saved) => (saved.gathered, saved.counted, saved.hours),
             None => (fresh, Counted::default(), Hours::default()),
         };
         Self {
-            stable,
-            candidate,
+            by_stable,
+            by_candidate,
             counts: Counts::going_on_from(&counted),
             opened: Instant::now(),
             seen: Mutex::new(Seen { gathered, samples: Samples::default() }),
@@ -150,7 +150,7 @@ impl Study {
         let outputs = &self.subject.stable.outputs;
         outputs
             .iter()
-            .zip(self.candidate.is_there())
+            .zip(self.by_stable.candidate.is_there())
             .filter(|(_, there)| *there)
             .map(|(output, _)| output)
     }
@@ -160,9 +160,9 @@ impl Study {
         self.lock().samples.get(number)
     }
 
-    /// Judges by all pairs so far, and counts them into the present hour. None when a worker is in the middle of
-    /// adding to them: then it is for the next time.
-    pub fn judge(&self, now: WallTime) -> Option<Arc<Standing>> {
+    /// Judges by all pairs so far and by what else is known, and counts them into the present hour. None when a worker
+    /// is in the middle of adding to them: then it is for the next time.
+    pub fn judge(&self, now: WallTime, beside: Beside<'_>) -> Option<Arc<Standing>> {
         let mut seen = match self.seen.try_lock() {
             Ok(seen) => seen,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -175,7 +175,10 @@ impl Study {
         hold(&self.hours).count(now, counted, *agreed);
         let rate = hold(&self.rate).observe(Instant::now(), evidence.pairs());
         let is_stuck = self.candidate_is_stuck.load(Ordering::Relaxed);
-        let standing = Arc::new(Standing::of(evidence, rate, is_stuck, unseen));
+        let alarm = beside.alarm.or(is_stuck.then_some(Alarm::Stuck));
+        let beside = Beside { alarm, ..beside };
+        let pairs = Some((&*evidence, rate));
+        let standing = Arc::new(Standing::of(evidence.limits(), pairs, unseen, beside));
         drop(seen);
         self.standing.store(Some(standing.clone()));
         Some(standing)
@@ -202,7 +205,11 @@ impl Study {
     fn saved(&self, gathered: Gathered, now: WallTime) -> Saved {
         let (counted, mut hours) = (self.counts.now(), hold(&self.hours));
         hours.count(now, counted.clone(), gathered.agreed);
-        Saved { gathered, counted, hours: hours.clone() }
+        let standing = self.standing();
+        let is_with_live =
+            |standing: &&Arc<Standing>| standing.gates.iter().any(|gate| gate.live.is_some());
+        let with_live = standing.as_ref().filter(is_with_live).map(|it| Standing::clone(it));
+        Saved { gathered, counted, hours: hours.clone(), with_live }
     }
 
     /// A run of this version does not end.
@@ -213,24 +220,11 @@ impl Study {
         }
     }
 
-    /// A request's inputs as a version takes them; none where one is missing.
-    pub(super) fn inputs_for<'t>(
-        &self,
-        arm: Arm,
-        given: &'t [Tensor],
-    ) -> Option<Cow<'t, [Tensor]>> {
-        self.order(arm).inputs(given)
-    }
-
-    /// The outputs that a version is asked for.
-    pub(super) fn outputs_of(&self, arm: Arm) -> &[usize] {
-        self.order(arm).wanted()
-    }
-
-    fn order(&self, arm: Arm) -> &Order {
-        match arm {
-            Arm::Stable => &self.stable,
-            Arm::Candidate => &self.candidate,
+    /// How the inputs and outputs of both versions are ordered, for a request that this one answered.
+    pub(super) fn orders(&self, answered: Arm) -> &Orders {
+        match answered {
+            Arm::Stable => &self.by_stable,
+            Arm::Candidate => &self.by_candidate,
         }
     }
 
@@ -244,8 +238,9 @@ impl Study {
             && let (Ran::Answered(stable, _), Ran::Answered(candidate, _)) =
                 (runs.stable, runs.candidate)
         {
-            let stable = self.candidate.common(stable);
-            let sample = Sample { number, at, inputs: job.inputs, stable, candidate };
+            let stable = self.by_stable.candidate.common(stable);
+            let answered = job.sampled.answered;
+            let sample = Sample { number, at, answered, inputs: job.inputs, stable, candidate };
             let mut seen = self.lock();
             let Seen { gathered, samples } = &mut *seen;
             samples.keep(sample);
@@ -257,15 +252,18 @@ impl Study {
 
     fn observe(&self, job: &Job, runs: &Runs, at: WallTime) -> Option<Added> {
         let (stable, candidate) = (views(&runs.stable), views(&runs.candidate));
-        let (stable, candidate) = (self.stable.of_run(&stable), self.candidate.of_run(&candidate));
+        let answered = job.sampled.answered;
+        let orders = self.orders(answered);
+        let (stable, candidate) =
+            (orders.stable.of_run(&stable), orders.candidate.of_run(&candidate));
         let live = job.live.as_ref().map(|live| live.views());
-        let live = live.map(|live| self.order(self.subject.answers).of_live(&live));
+        let live = live.map(|live| orders.of(answered).of_live(&live));
         let pair = Pair {
             number: job.sampled.number,
             at,
             stable: ran(&runs.stable, &stable)?,
             candidate: ran(&runs.candidate, &candidate)?,
-            live: live.as_deref().map(|outputs| Live { outputs, by: self.subject.answers }),
+            live: live.as_deref().map(|outputs| Live { outputs, by: answered }),
             input_bytes: job.bytes(),
         };
         let chance = job.sampled.pairing.draw(pair.number, Purpose::Keep);

@@ -31,11 +31,17 @@ pub struct Subject {
     pub stable: Signature,
     /// What the version on trial takes and gives.
     pub candidate: Signature,
-    /// Which of the two answers clients.
-    pub answers: Arm,
 }
 
 impl Subject {
+    /// What one of the two takes and gives.
+    pub fn signature(&self, arm: Arm) -> &Signature {
+        match arm {
+            Arm::Stable => &self.stable,
+            Arm::Candidate => &self.candidate,
+        }
+    }
+
     /// How each output of the trusted version is compared, in its order.
     pub(super) fn rules(&self) -> Vec<OutputRule> {
         let names = self.stable.outputs.iter().map(OutputSpec::name);
@@ -62,6 +68,28 @@ impl Subject {
     pub(super) fn evidence(&self) -> PairEvidence {
         let names = self.stable.outputs.iter().map(|output| output.name().to_owned());
         PairEvidence::new(names.collect(), self.gates.clone(), Some(restart_epoch(self.longest)))
+    }
+}
+
+/// The orders of both versions, for the requests that one of them answered.
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) stable: Order,
+    pub(super) candidate: Order,
+}
+
+impl Orders {
+    pub(super) fn new(subject: &Subject, answering: Arm) -> Self {
+        let answering = subject.signature(answering);
+        let order = |version| Order::new(version, answering, &subject.stable);
+        Self { stable: order(&subject.stable), candidate: order(&subject.candidate) }
+    }
+
+    pub(super) fn of(&self, arm: Arm) -> &Order {
+        match arm {
+            Arm::Stable => &self.stable,
+            Arm::Candidate => &self.candidate,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The metrics: each defined once, and recorded by a function that names the event.
 
+pub mod webhooks;
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub enum Outcome {
     Rejected,
     /// The deadline passed.
     Timeout,
+    /// A version on trial had no answer, and the trusted one gave it.
+    Rescued,
     /// The model or the server failed.
     Failed,
     /// The client left before there was an answer.
@@ -61,8 +65,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] =
-        [Self::Ok, Self::BadRequest, Self::Rejected, Self::Timeout, Self::Failed, Self::Abandoned];
+    const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::BadRequest,
+        Self::Rejected,
+        Self::Timeout,
+        Self::Rescued,
+        Self::Failed,
+        Self::Abandoned,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -70,6 +81,7 @@ impl Outcome {
             Self::BadRequest => "bad_request",
             Self::Rejected => "rejected",
             Self::Timeout => "timeout",
+            Self::Rescued => "rescued",
             Self::Failed => "failed",
             Self::Abandoned => "abandoned",
         }
@@ -159,17 +171,21 @@ fn describe() {
     describe_counter!(PAIRS, Unit::Count, "Requests that were run on both versions of a rollout.");
     describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
     describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
+    webhooks::describe();
 }
 
 /// The numbers of one version, with their places looked up once.
 pub struct VersionMeter {
     stable: RoleMeter,
-    /// Made with the first pinned request: most versions never see one.
-    pinned: LazyLock<RoleMeter, Box<dyn FnOnce() -> RoleMeter + Send>>,
+    /// Made with the first request: most versions never see one.
+    candidate: LazyRoleMeter,
+    pinned: LazyRoleMeter,
     queue_duration: Histogram,
     queue_requests: Gauge,
     batch_rows: Histogram,
 }
+
+type LazyRoleMeter = LazyLock<RoleMeter, Box<dyn FnOnce() -> RoleMeter + Send>>;
 
 struct RoleMeter {
     requests: [Counter; Outcome::ALL.len()],
@@ -181,10 +197,15 @@ impl VersionMeter {
     /// Looks the places up.
     pub fn new(model: &ModelName, version: &VersionLabel) -> Self {
         let model_label = model.to_string();
-        let (model, version) = (model.clone(), version.clone());
+        let on_demand = |role| {
+            let (model, version) = (model.clone(), version.clone());
+            let make = move || RoleMeter::new(&model, &version, role);
+            LazyRoleMeter::new(Box::new(make))
+        };
         Self {
-            stable: RoleMeter::new(&model, &version, Role::Stable),
-            pinned: LazyLock::new(Box::new(move || RoleMeter::new(&model, &version, Role::Pinned))),
+            stable: RoleMeter::new(model, version, Role::Stable),
+            candidate: on_demand(Role::Candidate),
+            pinned: on_demand(Role::Pinned),
             queue_duration: histogram!(QUEUE_DURATION, "model" => model_label.clone()),
             queue_requests: gauge!(QUEUE_REQUESTS, "model" => model_label.clone()),
             batch_rows: histogram!(BATCH_ROWS, "model" => model_label),
@@ -217,6 +238,7 @@ impl VersionMeter {
     fn role(&self, role: Role) -> &RoleMeter {
         match role {
             Role::Stable => &self.stable,
+            Role::Candidate => &self.candidate,
             Role::Pinned => &self.pinned,
         }
     }
@@ -321,7 +343,7 @@ pub fn rollout_changed(model: &ModelName, phase: &Phase) {
         let is_in_it = if name == phase.name() { 1.0 } else { 0.0 };
         gauge!(ROLLOUT_PHASE, "model" => model.to_string(), "phase" => name).set(is_in_it);
     }
-    gauge!(ROLLOUT_WEIGHT, "model" => model.to_string()).set(phase.weight());
+    gauge!(ROLLOUT_WEIGHT, "model" => model.to_string()).set(phase.weight().per_cent());
     if !phase.is_live() {
         counter!(ROLLOUTS, "model" => model.to_string(), "outcome" => phase.name()).increment(1);
     }

@@ -115,7 +115,7 @@ fn a_verb_that_does_not_fit_is_answered_with_those_that_do() {
     let server = server();
     assert_eq!(
         does_not_fit(&server, "retry", json!({})),
-        json!(["promote", "abort", "undo", "start"])
+        json!(["promote", "pause", "abort", "undo", "start"])
     );
     done(&server, "promote", json!({}));
     assert_eq!(does_not_fit(&server, "promote", json!({})), json!(["undo", "start"]));

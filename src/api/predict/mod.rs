@@ -12,23 +12,26 @@ mod nested;
 mod progress;
 mod rows;
 mod special;
+mod sticky;
 mod trail;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
-use self::decode::{DecodeError, Expected};
+use self::decode::{DecodeError, Decoded, Expected, Form};
+use super::exchange::{By, Cause, Exchanged, Failure, Question, Record, Time, Wire, exchange};
 use super::problem::Problem;
 use super::segments::Segments;
 use super::{Api, body, models};
-use crate::domain::route::{Pin, Role};
-use crate::serving::{Answer, InferError, InferRequest, Picked, Servable, Unanswered};
-use crate::telemetry::metrics::{self, Outcome, Rejection};
+use crate::config::LimitsConfig;
+use crate::domain::route::{Pin, StickyKey};
+use crate::serving::{ModelRoute, Outputs, RouteError, Servable};
+use crate::telemetry::metrics::{self, Rejection};
 
 /// The header by which a client asks for less time than the model's settings give.
 const TIMEOUT: &str = "x-request-timeout";
@@ -106,27 +109,25 @@ async fn predict(
     request: Request,
     arrived: Instant,
 ) -> Response {
-    let picked = match api.router.pick(model, pin.as_ref()) {
-        Ok(picked) => picked,
+    let (parts, body) = request.into_parts();
+    let Exchanged { reply, by } = match answer(api, model, pin, &parts.headers, body, arrived).await
+    {
+        Ok(exchanged) => exchanged,
         Err(error) => {
             metrics_not_routed(api, model);
             return models::not_routed(api, model, error).into_response();
         }
     };
-    let mut record = Record::begin(&picked, arrived);
-    let (parts, body) = request.into_parts();
-    let answer = answer(api, &picked, &parts.headers, body, arrived).await;
-    record.end(&answer);
-    let mut response = match answer {
+    let mut response = match reply {
         Ok(body) => json(body),
         Err(Failure { problem, cause }) => {
             if problem.is_server_failure() {
-                log_failure(&picked, &parts.headers, &cause);
+                log_failure(&by, &parts.headers, &cause);
             }
             problem.into_response()
         }
     };
-    add_version(&mut response, &picked);
+    by.tell(response.headers_mut());
     response
 }
 
@@ -137,74 +138,100 @@ fn metrics_not_routed(api: &Api, model: &str) {
     }
 }
 
-/// Why a routed request was not answered, as the client and as the log are told.
-struct Failure {
-    problem: Problem,
-    cause: Cause,
-}
-
-/// What the log and the metrics know of a failure.
-#[derive(Debug)]
-enum Cause {
-    Request,
-    Infer(InferError),
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self { problem, cause: Cause::Request }
-    }
-}
-
 async fn answer(
     api: &Api,
-    picked: &Picked,
+    model: &str,
+    pin: Option<Pin>,
     headers: &HeaderMap,
     body: Body,
     arrived: Instant,
-) -> Result<Vec<u8>, Failure> {
-    let servable = &picked.servable;
-    let timeout = timeout(headers, servable.limits().deadline)?;
-    let body = body::read(headers, body, &api.http).await?;
-    let expected = Expected {
-        signature: servable.signature(),
-        naming: servable.naming(),
-        limits: &api.limits,
+) -> Result<Exchanged<Vec<u8>>, RouteError> {
+    let mut route = api.router.route(model)?;
+    let failed = |by: By, problem: Problem| {
+        let reply = Err(problem.into());
+        Record::begin(&by, arrived).end(&reply);
+        Exchanged { reply, by }
     };
-    let decoded = decode::decode(&body, expected).map_err(not_decoded)?;
-    drop(body);
-    let request = InferRequest {
-        inputs: decoded.inputs,
-        outputs: (0..servable.signature().outputs.len()).collect(),
-        role: picked.role,
-        arrived,
-        timeout,
+    // The key may be a part of the body, and then it decides where the request goes. Without one, the version that
+    // cannot be loaded is told before the body is read.
+    let body = match (&pin, route.key()) {
+        (None, Some(StickyKey::Field(_))) => match body::read(headers, body, &api.http).await {
+            Ok(body) => Received::Whole(body),
+            Err(problem) => return Ok(failed(By::stable(route.stable().clone()), problem)),
+        },
+        (Some(_), _) | (None, Some(StickyKey::Header(_)) | None) => Received::Not(body),
     };
-    let answer = match api.scheduler.infer(servable, request).await {
-        Ok(answer) => answer,
-        Err(Unanswered { error, inputs }) => {
-            if let (Some(sampled), Some(inputs)) = (&picked.sampled, inputs) {
-                api.shadow.offer(sampled.clone(), inputs, None);
-            }
-            let problem = not_inferred(&error, servable);
-            return Err(Failure { problem, cause: Cause::Infer(error) });
-        }
-    };
-    let outputs: Vec<encode::Named<'_>> = servable
-        .signature()
-        .outputs
-        .iter()
-        .zip(answer.outputs.views())
-        .map(|(spec, output)| encode::Named { name: spec.name(), value: output })
-        .collect();
-    let encoded = encode::encode(decoded.form, &outputs, &servable.naming().classes);
-    drop(outputs);
-    // Everything that the client needs is written: what the run used can go on to be compared.
-    if let Some(sampled) = &picked.sampled {
-        let Answer { inputs, outputs } = answer;
-        api.shadow.offer(sampled.clone(), inputs, Some(outputs));
+    if let Received::Whole(_) = body {
+        route = api.router.route(model)?; // it may have changed meanwhile
     }
-    encoded.map_err(|error| Problem::bad_request("not_per_row", error.to_string()).into())
+    let picked = route.pick(pin.as_ref(), key(&route, headers, &body).as_deref())?;
+    drop(route);
+    let by = By::of(&picked);
+    let deadline = match timeout(headers, picked.servable.limits().deadline) {
+        Ok(timeout) => arrived + timeout,
+        Err(problem) => return Ok(failed(by, problem)),
+    };
+    let body = match body {
+        Received::Whole(body) => body,
+        Received::Not(body) => match body::read(headers, body, &api.http).await {
+            Ok(body) => body,
+            Err(problem) => return Ok(failed(by, problem)),
+        },
+    };
+    let wire = JsonWire { body: &body, limits: &api.limits };
+    Ok(exchange(api, picked, &wire, Time { arrived, deadline }).await)
+}
+
+/// A body that may still have to come.
+enum Received {
+    Not(Body),
+    Whole(Bytes),
+}
+
+/// What the request sticks to a version by, where versions are chosen so and it has that.
+fn key(route: &ModelRoute, headers: &HeaderMap, body: &Received) -> Option<Vec<u8>> {
+    match (route.key()?, body) {
+        (StickyKey::Header(name), _) => Some(headers.get(name)?.as_bytes().to_vec()),
+        (StickyKey::Field(name), Received::Whole(body)) => sticky::field(name, body),
+        (StickyKey::Field(_), Received::Not(_)) => None,
+    }
+}
+
+/// A request as this protocol writes it.
+struct JsonWire<'b> {
+    body: &'b Bytes,
+    limits: &'b LimitsConfig,
+}
+
+impl Wire for JsonWire<'_> {
+    type Form = Form;
+    type Reply = Vec<u8>;
+
+    fn read(&self, servable: &Servable) -> Result<Question<Form>, Problem> {
+        let expected = Expected {
+            signature: servable.signature(),
+            naming: servable.naming(),
+            limits: self.limits,
+        };
+        let Decoded { inputs, form } = decode::decode(self.body, expected).map_err(not_decoded)?;
+        let outputs = (0..servable.signature().outputs.len()).collect();
+        Ok(Question { inputs, outputs, form })
+    }
+
+    fn write(
+        &self,
+        form: &Form,
+        servable: &Servable,
+        outputs: &Outputs,
+    ) -> Result<Vec<u8>, Problem> {
+        let specs = servable.signature().outputs.iter();
+        let outputs: Vec<encode::Named<'_>> = specs
+            .zip(outputs.views())
+            .map(|(spec, output)| encode::Named { name: spec.name(), value: output })
+            .collect();
+        encode::encode(*form, &outputs, &servable.naming().classes)
+            .map_err(|error| Problem::bad_request("not_per_row", error.to_string()))
+    }
 }
 
 /// The smaller of what the model's settings give and what the client asks for.
@@ -230,40 +257,12 @@ fn not_decoded(error: DecodeError) -> Problem {
     }
 }
 
-fn not_inferred(error: &InferError, servable: &Servable) -> Problem {
-    let (model, version) = (servable.model(), servable.version());
-    match error {
-        InferError::QueueFull { waiting, retry_after } => {
-            let sentence =
-                format!("{waiting} requests for `{model}` are waiting already; try again later");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", sentence)
-                .retry_after(*retry_after)
-        }
-        InferError::DeadlineExceeded(timeout) => {
-            let timeout = humantime::format_duration(*timeout);
-            let sentence = format!("`{model}` did not answer within {timeout}");
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", sentence)
-        }
-        InferError::RunFailed(_) => {
-            let sentence = format!(
-                "version {version} of `{model}` failed on this request; the server's log says why, under the request's id"
-            );
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "run_failed", sentence)
-        }
-        InferError::ShuttingDown => {
-            let sentence = "the server is shutting down";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence)
-                .retry_after(Duration::from_secs(1))
-        }
-    }
-}
-
-fn log_failure(picked: &Picked, headers: &HeaderMap, cause: &Cause) {
-    let (model, version) = (picked.servable.model(), picked.servable.version());
+fn log_failure(by: &By, headers: &HeaderMap, cause: &Cause) {
+    let (model, version) = (by.servable.model(), by.servable.version());
     let request_id = headers.get(super::connection::REQUEST_ID).and_then(|id| id.to_str().ok());
     if let Cause::Infer(error) = cause {
         tracing::error!(
-            model.name = %model, model.version = %version, role = %picked.role, request.id = request_id,
+            model.name = %model, model.version = %version, role = %by.role, request.id = request_id,
             "a request to version {version} of `{model}` was not answered: {error}"
         );
     }
@@ -275,55 +274,6 @@ fn json(body: Vec<u8>) -> Response {
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// Says which version answered, and as what.
-fn add_version(response: &mut Response, picked: &Picked) {
-    let headers = response.headers_mut();
-    if let Ok(version) = HeaderValue::from_str(picked.servable.version().as_str()) {
-        headers.insert("x-model-version", version);
-    }
-    headers.insert("x-model-role", HeaderValue::from_static(picked.role.name()));
-}
-
-/// Makes sure that each routed request is counted once, also one whose client leaves.
-struct Record {
-    servable: Arc<Servable>,
-    role: Role,
-    arrived: Instant,
-    outcome: Outcome,
-}
-
-impl Record {
-    fn begin(picked: &Picked, arrived: Instant) -> Self {
-        Self {
-            servable: picked.servable.clone(),
-            role: picked.role,
-            arrived,
-            outcome: Outcome::Abandoned,
-        }
-    }
-
-    fn end(&mut self, answer: &Result<Vec<u8>, Failure>) {
-        self.outcome = match answer {
-            Ok(_) => Outcome::Ok,
-            Err(Failure { cause: Cause::Request, .. }) => Outcome::BadRequest,
-            Err(Failure { cause: Cause::Infer(error), .. }) => match error {
-                InferError::QueueFull { .. } => {
-                    metrics::request_rejected(self.servable.model().as_str(), Rejection::QueueFull);
-                    Outcome::Rejected
-                }
-                InferError::DeadlineExceeded(_) => Outcome::Timeout,
-                InferError::RunFailed(_) | InferError::ShuttingDown => Outcome::Failed,
-            },
-        };
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        self.servable.meter().answered(self.role, self.outcome, self.arrived.elapsed());
-    }
 }
 
 #[cfg(test)]

@@ -9,42 +9,27 @@ use super::super::problem::Problem;
 use crate::delivery::CommandError;
 use crate::domain::model::VersionLabel;
 use crate::domain::rollout::{Actor, Command, CommandRefused, Strategy, Verb};
+use crate::domain::weight::Weight;
+
+/// What operators can ask for.
+const VERBS: [Verb; 8] = [
+    Verb::Start,
+    Verb::Promote,
+    Verb::Pause,
+    Verb::Resume,
+    Verb::Weight,
+    Verb::Abort,
+    Verb::Undo,
+    Verb::Retry,
+];
 
 /// What the path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Something that can be done.
-    Verb(Verb),
-    /// Something that needs a rollout with steps, which there is not yet.
-    OfSteps(&'static str),
-}
-
-impl Asked {
-    const VERBS: [Verb; 7] = [
-        Verb::Start,
-        Verb::Promote,
-        Verb::Pause,
-        Verb::Resume,
-        Verb::Abort,
-        Verb::Undo,
-        Verb::Retry,
-    ];
-    const OF_STEPS: [&'static str; 1] = ["weight"];
-
-    pub(super) fn read(word: &str) -> Result<Self, Problem> {
-        let verb = Self::VERBS.into_iter().find(|verb| verb.name() == word).map(Self::Verb);
-        let of_steps =
-            || Self::OF_STEPS.into_iter().find(|known| *known == word).map(Self::OfSteps);
-        verb.or_else(of_steps).ok_or_else(|| {
-            let known: Vec<&str> = Self::VERBS.iter().map(|verb| verb.name()).collect();
-            let sentence = format!(
-                "a rollout knows {} and {}, not what was asked for",
-                known.join(", "),
-                Self::OF_STEPS.join(", ")
-            );
-            Problem::not_found("no_such_verb", sentence)
-        })
-    }
+pub(super) fn verb(word: &str) -> Result<Verb, Problem> {
+    VERBS.into_iter().find(|verb| verb.name() == word).ok_or_else(|| {
+        let known: Vec<&str> = VERBS.iter().map(|verb| verb.name()).collect();
+        let sentence = format!("a rollout knows {}, not what was asked for", known.join(", "));
+        Problem::not_found("no_such_verb", sentence)
+    })
 }
 
 /// The body. Everything may be left out, and so may the body.
@@ -74,12 +59,14 @@ pub(super) fn read(verb: Verb, body: &[u8]) -> Result<Command, Problem> {
         })?
     };
     wish.check(verb)?;
+    let weight = weight(verb, wish.weight)?;
     let reason = line("reason", wish.reason, MAX_REASON)?;
     let actor = line("actor", wish.actor, MAX_ACTOR)?;
     Ok(Command {
         verb,
         version: wish.to.or(wish.version),
         strategy: wish.strategy,
+        weight,
         full: wish.full.unwrap_or(false),
         fresh: wish.fresh.unwrap_or(false),
         actor: Actor::Operator(actor.unwrap_or_else(|| "operator".to_owned())),
@@ -91,24 +78,32 @@ impl Wish {
     /// A field that would have no effect is not taken silently.
     fn check(&self, verb: Verb) -> Result<(), Problem> {
         let given = [
-            ("to", self.to.is_some(), Some(Verb::Undo)),
-            ("version", self.version.is_some(), Some(Verb::Start)),
-            ("strategy", self.strategy.is_some(), Some(Verb::Start)),
-            ("full", self.full.is_some(), Some(Verb::Promote)),
-            ("fresh", self.fresh.is_some(), Some(Verb::Retry)),
-            ("weight", self.weight.is_some(), None),
+            ("to", self.to.is_some(), Verb::Undo),
+            ("version", self.version.is_some(), Verb::Start),
+            ("strategy", self.strategy.is_some(), Verb::Start),
+            ("full", self.full.is_some(), Verb::Promote),
+            ("fresh", self.fresh.is_some(), Verb::Retry),
+            ("weight", self.weight.is_some(), Verb::Weight),
         ];
-        for (field, is_given, of) in given {
-            let of = match of {
-                _ if !is_given => continue,
-                Some(of) if of == verb => continue,
-                Some(of) => of.name(),
-                None => "weight",
-            };
-            let sentence = format!("`{field}` is for `{of}`, not for `{verb}`");
-            return Err(Problem::bad_request("field_does_not_fit", sentence));
+        let misplaced = given.into_iter().find(|(_, is_given, of)| *is_given && *of != verb);
+        match misplaced {
+            None => Ok(()),
+            Some((field, _, of)) => {
+                let sentence = format!("`{field}` is for `{of}`, not for `{verb}`");
+                Err(Problem::bad_request("field_does_not_fit", sentence))
+            }
         }
-        Ok(())
+    }
+}
+
+fn weight(verb: Verb, given: Option<f64>) -> Result<Option<Weight>, Problem> {
+    let invalid = |sentence: &str| Problem::bad_request("invalid_weight", sentence);
+    match given {
+        Some(per_cent) => Weight::from_per_cent(per_cent)
+            .map(Some)
+            .map_err(|error| invalid(&format!("`weight`: {error}"))),
+        None if verb == Verb::Weight => Err(invalid(&CommandRefused::NeedsWeight.to_string())),
+        None => Ok(None),
     }
 }
 
@@ -182,16 +177,6 @@ pub(super) fn stale(seq: u64) -> Response {
     response
 }
 
-/// A rollout without steps cannot be held at one.
-pub(super) fn needs_steps(word: &str, fitting: &[Verb]) -> Response {
-    let fitting: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
-    let words: Vec<String> = fitting.iter().map(|verb| format!("`{verb}`")).collect();
-    let words = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
-    let sentence = format!("`{word}` does not fit: the rollout has no steps; what fits: {words}");
-    let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": fitting });
-    answer(StatusCode::CONFLICT, &body)
-}
-
 fn not_followed(refused: &CommandRefused) -> Response {
     let sentence = refused.to_string();
     match refused {
@@ -199,6 +184,9 @@ fn not_followed(refused: &CommandRefused) -> Response {
             let verbs: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
             let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
             answer(StatusCode::CONFLICT, &body)
+        }
+        CommandRefused::NeedsWeight => {
+            Problem::bad_request("invalid_weight", sentence).into_response()
         }
         CommandRefused::NeedsFresh { .. } => {
             let body = json!({ "error": sentence, "code": "needs_fresh", "verbs": ["retry"] });

@@ -9,16 +9,19 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use self::command::{Asked, IfMatch};
+use self::command::IfMatch;
 use super::admin::{no_such_model, tagged, with_etag};
 use super::problem::Problem;
 use super::{Api, body, events};
-use crate::delivery::{JournalError, JournalReader, ReleaseView, RolloutHistory};
+use crate::delivery::{
+    JournalError, JournalReader, ReleaseView, RolloutHistory, transition_document,
+};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::RolloutId;
 use crate::domain::wording::without_paths;
+use crate::serving::Counts;
 
-pub(super) use view::{changed, current, transition};
+pub(super) use view::{changed, current};
 
 /// How many rollouts of the past are told, where nothing else is asked for.
 const SHOWN: usize = 50;
@@ -98,7 +101,7 @@ pub(super) async fn past_rollout(
     };
     let past = RolloutHistory { rollout: last.rollout.clone(), seq: *seq };
     let mut told = view::past(&model, &past, api.board.release(&model).as_ref());
-    let of = |(seq, transition): &(u64, _)| view::transition(&model, *seq, transition);
+    let of = |(seq, transition): &(u64, _)| transition_document(&model, *seq, transition);
     told["transitions"] = transitions.iter().map(of).collect();
     with_etag(&headers, &told)
 }
@@ -123,16 +126,9 @@ async fn follow(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(verb)?;
+    let verb = command::verb(verb)?;
     let body = body::read(headers, body, &api.http).await?;
     let name: ModelName = model.parse().map_err(|_| no_such_model(model))?;
-    let verb = match asked {
-        Asked::Verb(verb) => verb,
-        Asked::OfSteps(word) => {
-            let view = api.board.release(model).ok_or_else(|| no_such_model(model))?;
-            return Ok(command::needs_steps(word, &view.release.verbs()));
-        }
-    };
     let command = command::read(verb, &body)?;
     let if_match = match IfMatch::of(headers) {
         IfMatch::Any => None,
@@ -149,25 +145,28 @@ async fn follow(
 }
 
 fn told(api: &Api, model: &str, view: &ReleaseView, headers: &HeaderMap) -> Response {
-    let rollout = current(model, view).map(|rollout| with_verdict(api, rollout));
+    let rollout = current(model, view).map(|rollout| with_verdict(api, model, rollout));
     match rollout {
         Some(rollout) => tagged(headers, &command::tag(view.seq), rollout.to_string()),
         None => no_rollout(api, model).into_response(),
     }
 }
 
-/// Adds what the pairs say so far, where two versions are compared.
-fn with_verdict(api: &Api, mut rollout: Value) -> Value {
+/// Adds what the evidence says, where there is some.
+pub(super) fn with_verdict(api: &Api, model: &str, mut rollout: Value) -> Value {
     let id = rollout["id"].as_str().and_then(|id| id.parse().ok());
-    let Some(study) = id.and_then(|id| api.shadow.study(id)) else { return rollout };
-    if let Some(standing) = study.standing() {
-        rollout["verdict"] = json!({
-            "decision": standing.verdict.decision(),
-            "reason": standing.verdict.reason(),
-            "log_evidence": standing.log_fail,
-            "pairs": standing.pairs,
-        });
-        rollout["gates"] = json!(standing.gates);
+    let Some(judged) = id.and_then(|id| api.board.evidence(model, id)) else { return rollout };
+    rollout["verdict"] = json!({
+        "decision": judged.judgement.decision.name(),
+        "reason": judged.judgement.reason,
+        "log_evidence": judged.standing.log_fail,
+        "pairs": judged.judgement.pairs,
+    });
+    rollout["gates"] = json!(judged.standing.gates);
+    if let Some(counts) = &judged.counts {
+        let arm = |counts: Counts| json!({ "requests": counts.requests, "errors": counts.failed });
+        rollout["counts"] =
+            json!({ "stable": arm(counts.stable), "candidate": arm(counts.candidate) });
     }
     rollout
 }

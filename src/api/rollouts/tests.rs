@@ -12,6 +12,7 @@ use crate::domain::rollout::{
     Verb,
 };
 use crate::domain::time::{Moment, WallTime};
+use crate::domain::weight::Weight;
 
 /// The releases of a model, on a clock that the test turns.
 #[derive(Default)]
@@ -97,7 +98,7 @@ fn a_rollout_is_told_with_all_that_the_surface_promises() {
         "step": null, "steps": [], "weight": 100,
         "since": "2026-09-21T14:13:23.000Z", "started": "2026-09-21T14:13:22.000Z",
         "verdict": null, "gates": [], "counts": null, "proven": null,
-        "verbs": ["promote", "abort", "undo", "start"],
+        "verbs": ["promote", "pause", "abort", "undo", "start"],
         "reason": "loaded and warm; it has all traffic", "actor": "file", "bake_s": 600,
         "digests": { "stable": digest(1).to_string(), "candidate": digest(2).to_string() },
     });
@@ -155,7 +156,7 @@ fn a_change_is_told_with_the_verbs_of_the_moment_only_while_it_is_the_last() {
 
 #[test]
 fn a_transition_is_told_with_who_when_and_why() {
-    let told = transition("iris", 4, &baking().told[3]);
+    let told = transition_document("iris", 4, &baking().told[3]);
     let expected = json!({
         "seq": 4, "at": "2026-09-21T14:13:23.000Z", "model": "iris", "rollout": "r-000002",
         "stable": "1", "candidate": "2", "from": "loading", "to": "baking",
@@ -173,6 +174,8 @@ fn a_request_says_who_why_and_which_version() {
     let start = command::read(Verb::Start, br#"{ "version": "3", "strategy": "blue-green" }"#);
     let start = start.unwrap();
     assert_eq!((start.version, start.strategy), (Some(label(3)), Some(Strategy::BlueGreen)));
+    let weight = command::read(Verb::Weight, br#"{ "weight": 12.5 }"#).unwrap().weight;
+    assert_eq!(weight, Weight::from_per_cent(12.5).ok());
     assert!(command::read(Verb::Promote, br#"{ "full": true }"#).unwrap().full);
     assert!(command::read(Verb::Retry, br#"{ "fresh": true }"#).unwrap().fresh);
 }
@@ -200,10 +203,16 @@ fn what_would_have_no_effect_is_not_taken_silently() {
         ),
         (
             Verb::Start,
-            r#"{ "strategy": "canary" }"#,
-            "the body cannot be understood: unknown variant `canary`, expected `blue-green` or `shadow` \
-             at line 1 column 22",
+            r#"{ "strategy": "purple" }"#,
+            "the body cannot be understood: unknown variant `purple`, expected one of `recreate`, \
+             `blue-green`, `canary`, `shadow` at line 1 column 22",
         ),
+        (
+            Verb::Weight,
+            r#"{ "weight": 101 }"#,
+            "`weight`: expected a share in per cent, from 0 to 100",
+        ),
+        (Verb::Weight, "", "`weight` needs the share in per cent, from 0 to 100"),
         (
             Verb::Undo,
             r#"{ "to": "latest" }"#,
@@ -226,11 +235,11 @@ fn what_would_have_no_effect_is_not_taken_silently() {
 
 #[test]
 fn the_path_says_what_is_to_be_done() {
-    assert_eq!(Asked::read("undo"), Ok(Asked::Verb(Verb::Undo)));
-    assert_eq!(Asked::read("weight"), Ok(Asked::OfSteps("weight")));
-    let (status, told) = shown(Asked::read("explode").unwrap_err().into_response());
-    let sentence = "a rollout knows start, promote, pause, resume, abort, undo, retry and weight, \
-                    not what was asked for";
+    assert_eq!(command::verb("undo"), Ok(Verb::Undo));
+    assert_eq!(command::verb("weight"), Ok(Verb::Weight));
+    let (status, told) = shown(command::verb("explode").unwrap_err().into_response());
+    let sentence = "a rollout knows start, promote, pause, resume, weight, abort, undo, retry, not \
+                    what was asked for";
     assert_eq!((status, told), (404, json!({ "error": sentence, "code": "no_such_verb" })));
 }
 
@@ -255,16 +264,10 @@ fn a_refusal_says_what_would_fit() {
     let context = Context { now, plan: &Plan::default(), next_id: RolloutId(9) };
     let refused = story.release.step(Event::Command(wish), context).unwrap_err();
     let sentence = "`retry` does not fit: rollout r-000002 of version 2 is baking; \
-                    what fits: `promote`, `abort`, `undo`, `start`";
-    let verbs = json!(["promote", "abort", "undo", "start"]);
+                    what fits: `promote`, `pause`, `abort`, `undo`, `start`";
+    let verbs = json!(["promote", "pause", "abort", "undo", "start"]);
     let expected = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
     assert_eq!(shown(command::refusal("iris", refused.into())), (409, expected));
-
-    let sentence = "`weight` does not fit: the rollout has no steps; \
-                    what fits: `promote`, `abort`, `undo`, `start`";
-    let expected = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
-    let view = story.view();
-    assert_eq!(shown(command::needs_steps("weight", &view.release.verbs())), (409, expected));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::delivery::{Announcement, ReleaseView, RolloutHistory};
-use crate::domain::rollout::{Outcome, Phase, Rollout, Transition, Verb};
+use crate::domain::rollout::{Outcome, Phase, Plan, Rollout, Strategy, Verb};
+use crate::domain::weight::Weight;
 
 /// The running rollout of a model, or its last one; none when there was none yet.
 pub(in crate::api) fn current(model: &str, view: &ReleaseView) -> Option<Value> {
@@ -34,23 +35,6 @@ pub(super) fn past(model: &str, past: &RolloutHistory, now: Option<&ReleaseView>
         .unwrap_or_else(|| rollout_json(model, past.seq, &past.rollout, &[]))
 }
 
-/// One change, as it is kept and told.
-pub(in crate::api) fn transition(model: &str, seq: u64, transition: &Transition) -> Value {
-    let rollout = &transition.rollout;
-    json!({
-        "seq": seq,
-        "at": transition.at.to_string(),
-        "model": model,
-        "rollout": rollout.id.to_string(),
-        "stable": rollout.stable.as_ref().map(|stable| stable.label.as_str()),
-        "candidate": rollout.candidate.label.as_str(),
-        "from": transition.from,
-        "to": rollout.phase.name(),
-        "actor": transition.actor.to_string(),
-        "reason": transition.reason,
-    })
-}
-
 fn rollout_json(model: &str, seq: u64, rollout: &Rollout, verbs: &[Verb]) -> Value {
     let stable = rollout.stable.as_ref();
     json!({
@@ -63,8 +47,8 @@ fn rollout_json(model: &str, seq: u64, rollout: &Rollout, verbs: &[Verb]) -> Val
         "candidate": rollout.candidate.label.as_str(),
         "phase": rollout.phase.name(),
         "stage": stage(&rollout.phase),
-        "step": null,
-        "steps": [],
+        "step": step(rollout),
+        "steps": steps(&rollout.plan),
         "weight": per_cent(rollout.phase.weight()),
         "since": rollout.since.to_string(),
         "started": rollout.started.to_string(),
@@ -88,14 +72,37 @@ fn stage(phase: &Phase) -> Option<&'static str> {
     match phase {
         Phase::Loading => Some("load"),
         Phase::Shadowing(_) | Phase::Waiting => Some("shadow"),
+        Phase::Canary(_) => Some("canary"),
         Phase::Paused(held) => stage(held),
         Phase::Baking(_) => Some("bake"),
         Phase::Ended(_) => None,
     }
 }
 
+/// The index of the step that is under way, or held.
+fn step(rollout: &Rollout) -> Option<usize> {
+    match rollout.phase.stage() {
+        Phase::Canary(step) => rollout.plan.step_at(step.weight).map(|(index, _)| index),
+        Phase::Loading
+        | Phase::Shadowing(_)
+        | Phase::Paused(_)
+        | Phase::Waiting
+        | Phase::Baking(_)
+        | Phase::Ended(_) => None,
+    }
+}
+
+/// The weights of the steps, where the plan has some.
+fn steps(plan: &Plan) -> Vec<Value> {
+    match plan.strategy {
+        Strategy::Canary => plan.steps.iter().map(|step| per_cent(step.weight)).collect(),
+        Strategy::Recreate | Strategy::BlueGreen | Strategy::Shadow => Vec::new(),
+    }
+}
+
 /// Whole numbers are written as such.
-fn per_cent(weight: f64) -> Value {
+fn per_cent(weight: Weight) -> Value {
+    let weight = weight.per_cent();
     if weight.fract() == 0.0 { json!(weight as u64) } else { json!(weight) }
 }
 
@@ -104,6 +111,7 @@ fn proven(phase: &Phase) -> Option<bool> {
         Phase::Ended(Outcome::Completed { proven }) => Some(*proven),
         Phase::Loading
         | Phase::Shadowing(_)
+        | Phase::Canary(_)
         | Phase::Paused(_)
         | Phase::Waiting
         | Phase::Baking(_)

@@ -4,7 +4,6 @@ use serde_json::{Map, Number, Value, json};
 
 use super::super::problem::Problem;
 use crate::api::ApiParts;
-use crate::domain::comparison::Arm;
 use crate::domain::signature::OutputSpec;
 use crate::domain::tensor::{ElementsView, TensorView, ValueView};
 use crate::shadow::{Study, read_sample_name};
@@ -21,10 +20,7 @@ pub(super) fn answer(api: &ApiParts, id: &str) -> Result<Value, Problem> {
     let study = api.shadow.with_samples(rollout).ok_or_else(not_found)?;
     let sample = study.sample(number).ok_or_else(not_found)?;
     let subject = study.subject();
-    let answering = match subject.answers {
-        Arm::Stable => &subject.stable,
-        Arm::Candidate => &subject.candidate,
-    };
+    let answering = subject.signature(sample.answered);
     let inputs: Map<String, Value> = answering
         .inputs
         .iter()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Row, params};
 
-use super::{JournalError, Numbered, schema};
+use super::{Evidence, JournalError, Numbered, schema};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Rollout, RolloutId};
 
@@ -51,9 +51,9 @@ impl JournalReader {
     ) -> Result<Vec<RolloutHistory>, JournalError> {
         let limit = schema::integer(limit as u64);
         let rows: Vec<Written> =
-            self.read(LAST_OF_EACH, params![model.as_str(), limit], written)?;
+            self.read(LAST_OF_EACH, params![model.as_str(), limit], Written::of)?;
         let history = |written: Written| {
-            let (seq, transition) = self.understand(written)?;
+            let (seq, transition) = understand(&self.path, written)?;
             Ok(RolloutHistory { rollout: transition.rollout, seq })
         };
         rows.into_iter().map(history).collect()
@@ -69,11 +69,11 @@ impl JournalReader {
     ) -> Result<Option<(ModelName, Vec<Numbered>)>, JournalError> {
         let rows: Vec<(Written, String)> =
             self.read(ALL_OF_ONE, params![schema::integer(id.0)], |row| {
-                Ok((written(row)?, row.get(2)?))
+                Ok((Written::of(row)?, row.get(2)?))
             })?;
         let Some((_, model)) = rows.first() else { return Ok(None) };
         let model = model.parse().map_err(|error| self.damaged(&error))?;
-        let transitions = rows.into_iter().map(|(written, _)| self.understand(written));
+        let transitions = rows.into_iter().map(|(written, _)| understand(&self.path, written));
         Ok(Some((model, transitions.collect::<Result<_, _>>()?)))
     }
 
@@ -82,8 +82,20 @@ impl JournalReader {
     /// # Errors
     /// [`JournalError`], when it cannot be read.
     pub fn study(&self, id: RolloutId) -> Result<Option<String>, JournalError> {
-        let question = "SELECT document FROM studies WHERE rollout = ?1";
-        let rows = self.read(question, params![schema::integer(id.0)], |row| row.get(0))?;
+        self.evidence(Evidence::Studies, id)
+    }
+
+    /// What is known of a rollout, as it was last written down; none when nothing is.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read.
+    pub(in crate::delivery) fn evidence(
+        &self,
+        kind: Evidence,
+        id: RolloutId,
+    ) -> Result<Option<String>, JournalError> {
+        let question = format!("SELECT document FROM {} WHERE rollout = ?1", kind.table());
+        let rows = self.read(&question, params![schema::integer(id.0)], |row| row.get(0))?;
         Ok(rows.into_iter().next())
     }
 
@@ -125,26 +137,33 @@ impl JournalReader {
         rows.map_err(|error| schema::failed(&self.path, "read", &error))
     }
 
-    fn understand(&self, written: Written) -> Result<Numbered, JournalError> {
-        let Written { seq, document } = written;
-        match serde_json::from_str(&document) {
-            Ok(transition) => Ok((schema::number(seq), transition)),
-            Err(error) => Err(self.damaged(&format_args!("transition {seq}: {error}"))),
-        }
-    }
-
     fn damaged(&self, error: &dyn std::fmt::Display) -> JournalError {
-        let what = format!("the history cannot be understood: {error}");
-        JournalError::Damaged { path: self.path.to_path_buf(), what }
+        damaged(&self.path, error)
     }
 }
 
+fn damaged(path: &Path, error: &dyn std::fmt::Display) -> JournalError {
+    let what = format!("the history cannot be understood: {error}");
+    JournalError::Damaged { path: path.to_path_buf(), what }
+}
+
 /// A transition as it is in the file.
-struct Written {
+pub(super) struct Written {
     seq: i64,
     document: String,
 }
 
-fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
-    Ok(Written { seq: row.get(0)?, document: row.get(1)? })
+impl Written {
+    /// From a row that begins with the number and the document.
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { seq: row.get(0)?, document: row.get(1)? })
+    }
+}
+
+pub(super) fn understand(path: &Path, written: Written) -> Result<Numbered, JournalError> {
+    let Written { seq, document } = written;
+    match serde_json::from_str(&document) {
+        Ok(transition) => Ok((schema::number(seq), transition)),
+        Err(error) => Err(damaged(path, &format_args!("transition {seq}: {error}"))),
+    }
 }

@@ -17,19 +17,24 @@ mod evidence;
 mod gates;
 mod interval;
 mod latency;
+mod live;
 mod mixture;
 mod outputs;
 mod pair_errors;
 mod reasons;
 mod restarts;
+mod sample_ratio;
 mod subjects;
+mod trial;
 mod verdict;
 mod words;
 
 pub use evidence::{OutputOutcome, PairEvidence, PairOutcome, RunOutcome};
-pub use gates::{ErrorLimits, GateState, GateStatus, Gates, LatencyLimits, OutputLimits};
+pub use gates::{ErrorLimits, GateState, GateStatus, Gates, LatencyLimits, OutputLimits, Stakes};
+pub use live::{LiveCell, LiveCounts, LiveEvidence};
 pub use restarts::restart_epoch;
-pub use verdict::{Metric, MetricEvidence, Verdict};
+pub use trial::{Judged, Rates, Trial, judge};
+pub use verdict::{Alarm, Doubt, Metric, MetricEvidence, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::arrival::{Arrival, Place, Seen};
-use super::event::{Decision, Judgement, LoadFailure, Step};
-use super::plan::{OnInconclusive, Strategy};
+use super::event::{LoadFailure, Step};
+use super::plan::Strategy;
 use super::record::{Actor, Outcome, Phase, Revision, Rollout, RolloutId, Transition};
 use super::release::{Context, Release};
 use crate::domain::model::Digest;
@@ -129,90 +129,6 @@ impl<'r, 'c> Change<'r, 'c> {
         }
     }
 
-    /// The candidate is ready. What comes next is in the plan; a version that has nothing to be compared with, or
-    /// that was stable before, needs no trial.
-    fn leave_loading(&mut self) {
-        let Some(rollout) = &self.release.rollout else { return };
-        let needs_trial = match rollout.plan.strategy {
-            Strategy::Shadow => self.release.stable.is_some() && !rollout.is_undo,
-            Strategy::BlueGreen => false,
-        };
-        if needs_trial {
-            let shadowing = Countdown::start(rollout.plan.pairs.max_time, self.context.now);
-            let reason = "loaded and warm; sampled requests are run on it as well";
-            self.enter(Phase::Shadowing(shadowing), &Actor::Server, reason);
-        } else {
-            self.go_live(&Actor::Server, "loaded and warm; it has all traffic");
-        }
-    }
-
-    /// What the pairs say. A candidate that is worse goes, whatever else holds it.
-    pub(super) fn judged(&mut self, judgement: &Judgement) {
-        let Some(Rollout { phase, plan, .. }) = self.release.live() else { return };
-        let is_enough = judgement.pairs >= plan.pairs.min_pairs;
-        match (phase, judgement.decision) {
-            (Phase::Loading | Phase::Ended(_), _) => {}
-            (
-                Phase::Shadowing(_) | Phase::Waiting | Phase::Paused(_) | Phase::Baking(_),
-                Decision::Fail,
-            ) => self.roll_back(&judgement.reason),
-            (Phase::Shadowing(_), Decision::Pass) if is_enough => {
-                let reason = format!("{}; it waits for `promote`", judgement.reason);
-                self.enter(Phase::Waiting, &Actor::Server, &reason);
-            }
-            (Phase::Baking(_), Decision::Pass) => {
-                if let Some(rollout) = &mut self.release.rollout {
-                    rollout.proven = true;
-                }
-            }
-            (Phase::Shadowing(_), Decision::Pass)
-            | (Phase::Waiting | Phase::Paused(_), Decision::Pass)
-            | (
-                Phase::Shadowing(_) | Phase::Waiting | Phase::Paused(_) | Phase::Baking(_),
-                Decision::Inconclusive,
-            ) => {}
-        }
-    }
-
-    /// The shadow stage has had its time.
-    fn give_up_waiting(&mut self) {
-        let Some(rollout) = self.release.live() else { return };
-        let (after, on_inconclusive) =
-            (rollout.plan.pairs.max_time, rollout.plan.pairs.on_inconclusive);
-        let reason = format!("no verdict within {}", humantime::format_duration(after));
-        match on_inconclusive {
-            OnInconclusive::Pause => {
-                let again = Phase::Shadowing(Countdown::start(after, self.context.now));
-                self.enter(Phase::Paused(Box::new(again)), &Actor::Server, &reason);
-            }
-            OnInconclusive::Promote => self.go_live(&Actor::Server, &reason),
-            OnInconclusive::Abort => self.take_back(&Actor::Server, &reason),
-        }
-    }
-
-    /// Holds what goes on.
-    pub(super) fn pause(&mut self, actor: &Actor, reason: &str) {
-        let now = self.context.now;
-        let Some(rollout) = &mut self.release.rollout else { return };
-        let mut held = rollout.phase.clone();
-        if let Some(countdown) = held.countdown_mut() {
-            countdown.count_to(now);
-        }
-        self.enter(Phase::Paused(Box::new(held)), actor, reason);
-    }
-
-    /// Lets what was held go on.
-    pub(super) fn resume(&mut self, actor: &Actor, reason: &str) {
-        let Some(Rollout { phase: Phase::Paused(held), .. }) = &self.release.rollout else {
-            return;
-        };
-        let mut phase = Phase::clone(held);
-        if let Some(countdown) = phase.countdown_mut() {
-            countdown.resume(self.context.now);
-        }
-        self.enter(phase, actor, reason);
-    }
-
     pub(super) fn load_failed(&mut self, digest: Digest, failure: LoadFailure) {
         let now = self.context.now;
         let reason = match failure {
@@ -223,12 +139,15 @@ impl<'r, 'c> Change<'r, 'c> {
             LoadFailure::Passing(reason) => {
                 let backoff = Countdown::start(TRY_AGAIN_AFTER, now);
                 self.release.backoff.insert(digest, backoff);
-                if let Some(rollout) = &mut self.release.rollout
-                    && rollout.candidate.digest == digest
-                {
-                    rollout.reason = reason;
+                let Some(rollout) = &mut self.release.rollout else { return };
+                if rollout.candidate.digest != digest {
+                    return;
                 }
-                return;
+                if rollout.plan.strategy != Strategy::Recreate || rollout.phase != Phase::Loading {
+                    rollout.reason = reason;
+                    return;
+                }
+                reason // nothing answers meanwhile, so it is not waited for
             }
         };
         let is_candidate = |rollout: &Rollout| rollout.candidate.digest == digest;
@@ -260,10 +179,13 @@ impl<'r, 'c> Change<'r, 'c> {
             Some(phase @ Phase::Baking(_)) if is_over(phase) => {
                 self.complete(&Actor::Server, "the bake time is over");
             }
-            Some(phase @ Phase::Shadowing(_)) if is_over(phase) => self.give_up_waiting(),
+            Some(phase @ (Phase::Shadowing(_) | Phase::Canary(_))) if is_over(phase) => {
+                self.give_up_waiting();
+            }
             Some(
                 Phase::Baking(_)
                 | Phase::Shadowing(_)
+                | Phase::Canary(_)
                 | Phase::Loading
                 | Phase::Waiting
                 | Phase::Paused(_)
@@ -320,6 +242,7 @@ impl<'r, 'c> Change<'r, 'c> {
             is_fresh,
             plan,
             phase: Phase::Loading,
+            epoch: 0,
             proven: false,
             actor: actor.clone(),
             reason: reason.clone(),
@@ -354,6 +277,8 @@ impl<'r, 'c> Change<'r, 'c> {
             self.complete(&Actor::Server, "no other version is left");
         } else if is_undo {
             self.complete(&began, "it was stable before");
+        } else if plan.strategy == Strategy::Recreate {
+            self.complete(&Actor::Server, "loaded and warm; the old version was unloaded for it");
         } else if plan.bake.is_zero() {
             self.complete(&Actor::Server, "there is no bake time");
         } else {
@@ -364,7 +289,10 @@ impl<'r, 'c> Change<'r, 'c> {
 
     /// Ends the rollout well. The version before stays warm for a while.
     pub(super) fn complete(&mut self, actor: &Actor, reason: &str) {
-        let keep = self.release.rollout.as_ref().map(|rollout| rollout.plan.keep_previous);
+        let rollout = self.release.rollout.as_ref();
+        // There is no room for two.
+        let keeps = rollout.filter(|rollout| rollout.plan.strategy != Strategy::Recreate);
+        let keep = keeps.map(|rollout| rollout.plan.keep_previous);
         if self.release.previous.is_some()
             && let Some(keep) = keep.filter(|keep| !keep.is_zero())
         {
@@ -404,9 +332,12 @@ impl<'r, 'c> Change<'r, 'c> {
         self.enter(Phase::Ended(outcome), actor, reason);
     }
 
-    fn enter(&mut self, phase: Phase, actor: &Actor, reason: &str) {
+    pub(super) fn enter(&mut self, phase: Phase, actor: &Actor, reason: &str) {
         let Some(rollout) = &mut self.release.rollout else { return };
         let from = std::mem::replace(&mut rollout.phase, phase);
+        if rollout.phase.weight() != from.weight() {
+            rollout.epoch += 1;
+        }
         rollout.since = self.context.now.wall;
         reason.clone_into(&mut rollout.reason);
         self.note(Some(from.name().to_owned()), actor, reason);

@@ -19,7 +19,7 @@ pub enum Event {
     Loaded(Digest),
     /// A version could not be loaded.
     LoadFailed(Digest, LoadFailure),
-    /// The pairs of the running rollout were judged.
+    /// The evidence of the running rollout was judged.
     Judged(Judgement),
     /// The last process died, and it is known of what.
     Crashed(Attribution),
@@ -29,7 +29,7 @@ pub enum Event {
     Tick,
 }
 
-/// What the pairs of a rollout say.
+/// What the evidence of a rollout says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// What follows.
@@ -38,6 +38,10 @@ pub struct Judgement {
     pub reason: String,
     /// How many pairs there were.
     pub pairs: u64,
+    /// The candidate's share of the traffic that was judged, by its number.
+    pub epoch: u32,
+    /// How many requests went to the candidate under that share.
+    pub requests: u64,
 }
 
 /// What follows from the evidence.
@@ -49,6 +53,20 @@ pub enum Decision {
     Fail,
     /// Neither is shown yet.
     Inconclusive,
+    /// The evidence cannot be relied on for now.
+    Hold,
+}
+
+impl Decision {
+    /// The word in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// Why a version could not be loaded.

@@ -12,13 +12,16 @@ mod event;
 mod plan;
 mod record;
 mod release;
+mod stages;
 mod verbs;
 
 pub use arrival::{Place, Seen};
 pub use event::{Decision, Event, Judgement, LoadFailure, Step};
-pub use plan::{OnInconclusive, PairPlan, Plan, Strategy};
-pub use record::{Actor, Outcome, Phase, Revision, Rollout, RolloutId, Transition, Verb};
-pub use release::{Context, Pair, Release, Route};
+pub use plan::{OnInconclusive, PairPlan, Plan, StepPlan, Strategy};
+pub use record::{
+    Actor, CanaryStep, Outcome, Phase, Revision, Rollout, RolloutId, Transition, Verb,
+};
+pub use release::{Context, Pair, Release, Route, Share};
 pub use verbs::{Command, CommandRefused};
 
 #[cfg(test)]

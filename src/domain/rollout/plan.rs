@@ -6,15 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::analysis::Gates;
 use crate::domain::comparison::{Change, OutputRule};
+use crate::domain::route::StickyKey;
 use crate::domain::sampling::Sample;
+use crate::domain::weight::Weight;
 
 /// How a new version comes to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
+    /// Unload the old one, then load it: nothing answers in between.
+    Recreate,
     /// Load it beside the old one, switch at once, keep the old one warm.
     #[default]
     BlueGreen,
+    /// Load it beside the old one, run sampled requests on both, and give it traffic in steps.
+    Canary,
     /// Load it beside the old one, run sampled requests on both, and wait for an operator.
     Shadow,
 }
@@ -23,7 +29,9 @@ impl Strategy {
     /// The name in settings and in the API.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Recreate => "recreate",
             Self::BlueGreen => "blue-green",
+            Self::Canary => "canary",
             Self::Shadow => "shadow",
         }
     }
@@ -38,9 +46,35 @@ pub struct Plan {
     pub bake: Duration,
     /// How long after that the old one stays warm for an undo.
     pub keep_previous: Duration,
+    /// How its share of the traffic grows, where it does.
+    #[serde(default)]
+    pub steps: Vec<StepPlan>,
+    /// How long a step may wait for evidence.
+    #[serde(default = "default_max_time")]
+    pub max_time: Duration,
+    /// By what requests stick to a version; none for random per request.
+    #[serde(default)]
+    pub key: Option<StickyKey>,
+    /// Whether the trusted version answers where the candidate has no answer.
+    #[serde(default)]
+    pub fallback: bool,
+    /// Whether failures one after another take the candidate back at once.
+    #[serde(default)]
+    pub breaker: bool,
     /// Which requests are run on both versions, and what is to come of it.
     #[serde(default)]
     pub pairs: PairPlan,
+}
+
+/// One step of a canary.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct StepPlan {
+    /// The candidate's share of the traffic.
+    pub weight: Weight,
+    /// How long the step lasts at least.
+    pub min_time: Duration,
+    /// How many requests go to the candidate at least.
+    pub min_requests: u64,
 }
 
 /// The part of a recipe that is about pairs.
@@ -78,24 +112,65 @@ pub enum OnInconclusive {
 }
 
 impl Plan {
+    /// Whether sampled requests are run on both versions before the candidate has any traffic.
+    pub fn has_shadow_stage(&self) -> bool {
+        match self.strategy {
+            Strategy::Shadow => true,
+            Strategy::Canary => self.pairs.min_pairs > 0,
+            Strategy::Recreate | Strategy::BlueGreen => false,
+        }
+    }
+
+    /// The first step that gives the candidate more than `weight`, and its index.
+    pub fn step_above(&self, weight: Weight) -> Option<(usize, &StepPlan)> {
+        match self.strategy {
+            Strategy::Canary => {
+                self.steps.iter().enumerate().find(|(_, step)| step.weight > weight)
+            }
+            Strategy::Recreate | Strategy::BlueGreen | Strategy::Shadow => None,
+        }
+    }
+
+    /// The last step that gives the candidate no more than `weight`, and its index.
+    pub fn step_at(&self, weight: Weight) -> Option<(usize, &StepPlan)> {
+        self.steps.iter().enumerate().rfind(|(_, step)| step.weight <= weight)
+    }
+
     /// How long the rollout may last, apart from the time that it waits for an operator.
     pub fn longest(&self) -> Duration {
-        match self.strategy {
-            Strategy::BlueGreen => self.bake,
-            Strategy::Shadow => self.pairs.max_time + self.bake,
-        }
+        let shadow = if self.has_shadow_stage() { self.pairs.max_time } else { Duration::ZERO };
+        let steps = match self.strategy {
+            Strategy::Canary => self.steps.len() as u32,
+            Strategy::Recreate | Strategy::BlueGreen | Strategy::Shadow => 0,
+        };
+        shadow + self.max_time * steps + self.bake
     }
 }
 
 impl Default for Plan {
     fn default() -> Self {
+        let step = |per_cent| StepPlan {
+            weight: Weight::whole(per_cent),
+            min_time: Duration::from_mins(1),
+            min_requests: 50,
+        };
         Self {
             strategy: Strategy::default(),
-            bake: Duration::from_secs(10 * 60),
-            keep_previous: Duration::from_secs(60 * 60),
+            bake: Duration::from_mins(10),
+            keep_previous: Duration::from_hours(1),
+            steps: [5, 10, 25, 50].map(step).to_vec(),
+            max_time: default_max_time(),
+            key: None,
+            fallback: true,
+            breaker: true,
             pairs: PairPlan::default(),
         }
     }
+}
+
+/// Also of recipes that were written down before there were steps.
+fn default_max_time() -> Duration {
+    Duration::from_hours(6)
 }
 
 impl Default for PairPlan {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Countdown, WallTime};
+use crate::domain::weight::Weight;
 
 /// One content under the label that it was found by.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -50,7 +51,9 @@ pub enum Phase {
     /// The candidate has no traffic of its own: sampled requests are run on both versions. It lasts no longer than
     /// the countdown.
     Shadowing(Countdown),
-    /// It is held, in the phase that is named; its time does not run.
+    /// The candidate has a share of the traffic.
+    Canary(CanaryStep),
+    /// It is held, in the phase that is named, with the traffic that it has there; its time does not run.
     Paused(Box<Phase>),
     /// Everything that was asked for is shown, and an operator has the last word.
     Waiting,
@@ -58,6 +61,19 @@ pub enum Phase {
     Baking(Countdown),
     /// It is over, and how.
     Ended(Outcome),
+}
+
+/// A step of a canary, while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct CanaryStep {
+    /// The candidate's share of the traffic.
+    pub weight: Weight,
+    /// Runs out when the step has lasted long enough.
+    pub least: Countdown,
+    /// Runs out when it has waited long enough for evidence.
+    pub most: Countdown,
+    /// How many requests go to the candidate at least.
+    pub min_requests: u64,
 }
 
 /// How a rollout ended. Final.
@@ -80,9 +96,10 @@ pub enum Outcome {
 
 impl Phase {
     /// Every phase's name, for metrics that must say 0 as well.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "loading",
         "shadowing",
+        "canary",
         "paused",
         "waiting",
         "baking",
@@ -98,6 +115,7 @@ impl Phase {
         match self {
             Self::Loading => "loading",
             Self::Shadowing(_) => "shadowing",
+            Self::Canary(_) => "canary",
             Self::Paused(_) => "paused",
             Self::Waiting => "waiting",
             Self::Baking(_) => "baking",
@@ -109,17 +127,31 @@ impl Phase {
         }
     }
 
-    /// The candidate's share of the traffic, in per cent.
-    pub fn weight(&self) -> f64 {
+    /// The phase that is held, or else the phase itself.
+    pub fn stage(&self) -> &Self {
         match self {
-            Self::Baking(_) | Self::Ended(Outcome::Completed { .. }) => 100.0,
+            Self::Paused(held) => held.stage(),
+            Self::Loading
+            | Self::Shadowing(_)
+            | Self::Canary(_)
+            | Self::Waiting
+            | Self::Baking(_)
+            | Self::Ended(_) => self,
+        }
+    }
+
+    /// The candidate's share of the traffic.
+    pub fn weight(&self) -> Weight {
+        match self.stage() {
+            Self::Canary(step) => step.weight,
+            Self::Baking(_) | Self::Ended(Outcome::Completed { .. }) => Weight::ALL,
             Self::Loading
             | Self::Shadowing(_)
             | Self::Paused(_)
             | Self::Waiting
             | Self::Ended(
                 Outcome::Aborted | Outcome::RolledBack | Outcome::Superseded | Outcome::Refused,
-            ) => 0.0,
+            ) => Weight::NONE,
         }
     }
 
@@ -128,6 +160,7 @@ impl Phase {
         match self {
             Self::Loading
             | Self::Shadowing(_)
+            | Self::Canary(_)
             | Self::Paused(_)
             | Self::Waiting
             | Self::Baking(_) => true,
@@ -135,27 +168,31 @@ impl Phase {
         }
     }
 
-    /// Whether the candidate is loaded and has no traffic of its own.
+    /// Whether the candidate is loaded beside the stable version, and on trial.
     pub fn is_on_trial(&self) -> bool {
-        match self {
-            Self::Shadowing(_) | Self::Paused(_) | Self::Waiting => true,
-            Self::Loading | Self::Baking(_) | Self::Ended(_) => false,
+        match self.stage() {
+            Self::Shadowing(_) | Self::Canary(_) | Self::Waiting => true,
+            Self::Loading | Self::Paused(_) | Self::Baking(_) | Self::Ended(_) => false,
         }
     }
 
-    /// What is left of it, where its time runs.
+    /// What is left until it gives up, where its time runs.
     pub fn countdown(&self) -> Option<&Countdown> {
         match self {
             Self::Shadowing(left) | Self::Baking(left) => Some(left),
+            Self::Canary(step) => Some(&step.most),
             Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => None,
         }
     }
 
-    pub(super) fn countdown_mut(&mut self) -> Option<&mut Countdown> {
-        match self {
-            Self::Shadowing(left) | Self::Baking(left) => Some(left),
-            Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => None,
-        }
+    /// All of its time that runs.
+    pub(super) fn countdowns_mut(&mut self) -> impl Iterator<Item = &mut Countdown> {
+        let countdowns = match self {
+            Self::Shadowing(left) | Self::Baking(left) => [Some(left), None],
+            Self::Canary(step) => [Some(&mut step.least), Some(&mut step.most)],
+            Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => [None, None],
+        };
+        countdowns.into_iter().flatten()
     }
 }
 
@@ -179,6 +216,10 @@ pub struct Rollout {
     pub plan: Plan,
     /// Where it stands.
     pub phase: Phase,
+    /// Grows with each change of the candidate's share: what is counted under one is not mixed with what is counted
+    /// under another.
+    #[serde(default)]
+    pub epoch: u32,
     /// Whether every gate has passed since the candidate has all traffic.
     #[serde(default)]
     pub proven: bool,
@@ -236,6 +277,7 @@ impl Transition {
             Phase::Ended(Outcome::Aborted | Outcome::RolledBack) => true,
             Phase::Loading
             | Phase::Shadowing(_)
+            | Phase::Canary(_)
             | Phase::Paused(_)
             | Phase::Waiting
             | Phase::Baking(_)
@@ -258,6 +300,8 @@ pub enum Verb {
     Pause,
     /// Let it go on.
     Resume,
+    /// Give the candidate another share of the traffic.
+    Weight,
     /// Take it back.
     Abort,
     /// Go back to the version before.
@@ -274,6 +318,7 @@ impl Verb {
             Self::Promote => "promote",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Weight => "weight",
             Self::Abort => "abort",
             Self::Undo => "undo",
             Self::Retry => "retry",

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::event::{Event, Step};
-use super::plan::Plan;
+use super::plan::{Plan, Strategy};
 use super::record::{Phase, Revision, Rollout, RolloutId};
 use super::verbs::CommandRefused;
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Countdown, Moment};
+use crate::domain::weight::Weight;
 
 /// The state of one model's releases. Written down it is all that a restart needs.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -46,12 +47,23 @@ pub struct Release {
 pub struct Route {
     /// All traffic.
     pub stable: Revision,
-    /// On trial: without traffic, for those who pin it.
+    /// On trial.
     pub candidate: Option<Revision>,
     /// Warm for an undo, and for those who pin it.
     pub previous: Option<Revision>,
     /// The two versions on which sampled requests are run again.
     pub pair: Option<Pair>,
+    /// How much of the traffic the candidate of that pair has, where it has any.
+    pub share: Option<Share>,
+}
+
+/// A candidate's share of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How much.
+    pub weight: Weight,
+    /// Which share of the rollout it is: what is counted under one is not mixed with another.
+    pub epoch: u32,
 }
 
 /// Two versions that are compared.
@@ -108,12 +120,15 @@ impl Release {
 
     /// What runs out, and is written down.
     fn countdowns(&mut self) -> impl Iterator<Item = &mut Countdown> {
-        let of_phase = self.rollout.as_mut().and_then(|rollout| rollout.phase.countdown_mut());
-        [of_phase, self.keep.as_mut(), self.leaving.as_mut()].into_iter().flatten()
+        let of_phase = self.rollout.iter_mut().flat_map(|rollout| rollout.phase.countdowns_mut());
+        of_phase.chain(&mut self.keep).chain(&mut self.leaving)
     }
 
     /// Where requests go; none while no version is to answer.
     pub fn route(&self) -> Option<Route> {
+        if self.is_between() {
+            return None;
+        }
         let stable = self.stable.clone()?;
         let previous = self.warm_previous().cloned();
         let on_trial = self.live().filter(|rollout| rollout.phase.is_on_trial());
@@ -127,16 +142,28 @@ impl Release {
             }
             (None, Some(_) | None) => None,
         };
-        Some(Route { stable, candidate, previous, pair })
+        let live = self.live().filter(|_| pair.is_some());
+        let share = live.map(|it| Share { weight: it.phase.weight(), epoch: it.epoch });
+        let share = share.filter(|share| share.weight > Weight::NONE);
+        Some(Route { stable, candidate, previous, pair, share })
+    }
+
+    /// Whether the old version has made room for one that is still being loaded.
+    pub fn is_between(&self) -> bool {
+        self.live().is_some_and(|rollout| {
+            rollout.phase == Phase::Loading && rollout.plan.strategy == Strategy::Recreate
+        })
     }
 
     /// What must be loaded, the most urgent first.
     pub fn wanted(&self, now: Moment) -> Vec<Revision> {
         let candidate = self.live().map(|rollout| &rollout.candidate);
         let mut wanted: Vec<Revision> = Vec::new();
-        for revision in
-            [self.stable.as_ref(), candidate, self.warm_previous()].into_iter().flatten()
-        {
+        let kept = match self.is_between() {
+            true => [None, candidate, None],
+            false => [self.stable.as_ref(), candidate, self.warm_previous()],
+        };
+        for revision in kept.into_iter().flatten() {
             let is_waiting =
                 self.backoff.get(&revision.digest).is_some_and(|backoff| !backoff.is_over(now));
             if !is_waiting && !wanted.contains(revision) {
@@ -199,6 +226,6 @@ impl Release {
     }
 
     pub(super) fn is_baking(&self) -> bool {
-        self.live().is_some_and(|rollout| matches!(rollout.phase, Phase::Baking(_)))
+        self.live().is_some_and(|rollout| matches!(rollout.phase.stage(), Phase::Baking(_)))
     }
 }

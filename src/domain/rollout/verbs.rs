@@ -5,6 +5,7 @@ use super::plan::Strategy;
 use super::record::{Actor, Outcome, Phase, Revision, RolloutId, Verb};
 use super::release::Release;
 use crate::domain::model::VersionLabel;
+use crate::domain::weight::Weight;
 
 /// An operator's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Command {
     pub version: Option<VersionLabel>,
     /// How `start` goes about it, where that is not what the settings say.
     pub strategy: Option<Strategy>,
+    /// The share of the traffic that `weight` gives the candidate.
+    pub weight: Option<Weight>,
     /// Whether `promote` skips everything that is left, and not just the present stage.
     pub full: bool,
     /// Whether `retry` forgets the evidence that was against the candidate.
@@ -28,7 +31,8 @@ pub struct Command {
 impl Command {
     /// The verb alone, with everything else as it usually is.
     pub fn plain(verb: Verb, actor: Actor, reason: String) -> Self {
-        Self { verb, version: None, strategy: None, full: false, fresh: false, actor, reason }
+        let (version, strategy, weight) = (None, None, None);
+        Self { verb, version, strategy, weight, full: false, fresh: false, actor, reason }
     }
 }
 
@@ -53,6 +57,9 @@ pub enum CommandRefused {
         /// Which one.
         rollout: RolloutId,
     },
+    /// It says too little.
+    #[error("`weight` needs the share in per cent, from 0 to 100")]
+    NeedsWeight,
     /// There is no such version.
     #[error("version `{version}` is not known; known: {}", labels(.known))]
     UnknownVersion {
@@ -69,10 +76,15 @@ impl Release {
         let mut verbs = Vec::new();
         match self.rollout().map(|rollout| &rollout.phase) {
             Some(Phase::Loading) => verbs.push(Verb::Abort),
-            Some(Phase::Shadowing(_)) => verbs.extend([Verb::Promote, Verb::Pause, Verb::Abort]),
-            Some(Phase::Paused(_)) => verbs.extend([Verb::Promote, Verb::Resume, Verb::Abort]),
+            Some(phase @ (Phase::Shadowing(_) | Phase::Canary(_) | Phase::Baking(_))) => {
+                verbs.extend([Verb::Promote, Verb::Pause]);
+                verbs.extend(verbs_of_stage(phase));
+            }
+            Some(Phase::Paused(held)) => {
+                verbs.extend([Verb::Promote, Verb::Resume]);
+                verbs.extend(verbs_of_stage(held));
+            }
             Some(Phase::Waiting) => verbs.extend([Verb::Promote, Verb::Abort]),
-            Some(Phase::Baking(_)) => verbs.extend([Verb::Promote, Verb::Abort, Verb::Undo]),
             Some(Phase::Ended(outcome)) => {
                 if self.previous().is_some() {
                     verbs.push(Verb::Undo);
@@ -109,16 +121,33 @@ impl Release {
     }
 }
 
+/// What operators can do in a stage, held or not.
+fn verbs_of_stage(stage: &Phase) -> &'static [Verb] {
+    match stage {
+        Phase::Canary(_) => &[Verb::Weight, Verb::Abort],
+        Phase::Baking(_) => &[Verb::Abort, Verb::Undo],
+        Phase::Loading
+        | Phase::Shadowing(_)
+        | Phase::Paused(_)
+        | Phase::Waiting
+        | Phase::Ended(_) => &[Verb::Abort],
+    }
+}
+
 impl Change<'_, '_> {
     pub(super) fn command(&mut self, command: Command) -> Result<(), CommandRefused> {
         if !self.release.verbs().contains(&command.verb) {
             return Err(self.does_not_fit(command.verb, self.state()));
         }
-        let Command { verb, version, strategy, full, fresh, actor, reason } = command;
+        let Command { verb, version, strategy, weight, full, fresh, actor, reason } = command;
         match verb {
             Verb::Promote => self.promote(full, &actor, &reason),
             Verb::Pause => self.pause(&actor, &reason),
             Verb::Resume => self.resume(&actor, &reason),
+            Verb::Weight => {
+                let weight = weight.ok_or(CommandRefused::NeedsWeight)?;
+                self.set_weight(weight, &actor, &reason);
+            }
             Verb::Abort => self.take_back(&actor, &reason),
             Verb::Undo if self.release.is_baking() && version.is_none() => {
                 self.take_back(&actor, &reason)
@@ -147,20 +176,6 @@ impl Change<'_, '_> {
         let beginning = Beginning::of(candidate, actor, reason);
         self.begin(Beginning { parent, is_undo: true, ..beginning });
         Ok(())
-    }
-
-    /// On to the next stage, or to the end.
-    fn promote(&mut self, full: bool, actor: &Actor, reason: &str) {
-        if !self.release.is_baking() {
-            self.go_live(actor, reason);
-            if !full {
-                return;
-            }
-        }
-        // A version without a bake is done already.
-        if self.release.is_baking() {
-            self.complete(actor, reason);
-        }
     }
 
     fn retry(&mut self, fresh: bool, actor: Actor, reason: String) -> Result<(), CommandRefused> {

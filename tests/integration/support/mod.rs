@@ -8,6 +8,7 @@ mod onnx;
 mod process;
 mod releases;
 mod server;
+mod traffic;
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub(crate) use onnx::{HeavyAdder, adder_with_a_trap, adder_with_external_data};
 pub(crate) use process::{busy, busy_threads, resident_mib};
 pub(crate) use releases::{Finally, Served, is_long, row, whole};
 pub(crate) use server::{Plan, Run, TestServer, greenroom, library};
+pub(crate) use traffic::Traffic;
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(5);

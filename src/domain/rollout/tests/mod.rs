@@ -6,8 +6,10 @@ use super::*;
 use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Moment, WallTime};
 
+mod canary;
 mod crashes;
 mod random;
+mod recreate;
 mod shadow;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -79,10 +81,10 @@ impl Story {
         self
     }
 
-    /// The pairs say so; there are enough of them.
+    /// The evidence says so; there is enough of it.
     fn judged(mut self, decision: Decision) -> Self {
-        let judgement = Judgement { decision, reason: "the pairs say so".to_owned(), pairs: 500 };
-        self.tell(Event::Judged(judgement)).unwrap();
+        let epoch = self.release.rollout().map_or(0, |rollout| rollout.epoch);
+        self.tell(Event::Judged(judgement(decision, epoch))).unwrap();
         self
     }
 
@@ -145,6 +147,11 @@ fn command(verb: Verb, version: Option<&str>) -> Event {
     let version = version.map(|label| label.parse::<VersionLabel>().unwrap());
     let (actor, reason) = (Actor::Operator("ada".to_owned()), "as she says".to_owned());
     Event::Command(Command { version, ..Command::plain(verb, actor, reason) })
+}
+
+fn judgement(decision: Decision, epoch: u32) -> Judgement {
+    let reason = "the evidence says so".to_owned();
+    Judgement { decision, reason, pairs: 500, epoch, requests: 50 }
 }
 
 /// A model that answers with version 2, and has baked.

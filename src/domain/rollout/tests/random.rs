@@ -4,6 +4,7 @@ use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest}
 use proptest::strategy::Strategy as _;
 
 use super::*;
+use crate::domain::weight::Weight;
 
 fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
     let label = prop_oneof![Just("flat"), Just("1"), Just("2"), Just("3"), Just("10")];
@@ -13,16 +14,20 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         Just(Verb::Promote),
         Just(Verb::Pause),
         Just(Verb::Resume),
+        Just(Verb::Weight),
         Just(Verb::Abort),
         Just(Verb::Undo),
         Just(Verb::Retry)
     ];
-    let decision =
-        prop_oneof![Just(Decision::Pass), Just(Decision::Fail), Just(Decision::Inconclusive)];
+    let decision = prop_oneof![
+        6 => Just(Decision::Pass),
+        1 => Just(Decision::Fail),
+        1 => Just(Decision::Hold),
+        1 => Just(Decision::Inconclusive)
+    ];
     prop_oneof![
-        2 => decision.prop_map(|decision| {
-            let reason = "the pairs say so".to_owned();
-            Event::Judged(Judgement { decision, reason, pairs: 500 })
+        6 => (decision, 0..4u32).prop_map(|(decision, epoch)| {
+            Event::Judged(judgement(decision, epoch))
         }),
         4 => (label.clone(), content.clone()).prop_map(|(label, content)| {
             Event::Seen(vec![Seen { place: place(label), digest: digest(content) }])
@@ -37,24 +42,52 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         1 => label.clone().prop_map(|label| Event::Gone(place(label))),
         1 => Just(Event::AllGone),
         2 => Just(Event::Tick),
-        3 => (verb, proptest::option::of(label)).prop_map(|(verb, label)| {
-            command(verb, label.filter(|label| *label != "flat"))
+        3 => (verb, proptest::option::of(label), 0..=100u8).prop_map(|(verb, label, weight)| {
+            let label = label.filter(|label| *label != "flat");
+            let Event::Command(command) = command(verb, label) else { unreachable!() };
+            Event::Command(Command { weight: Some(Weight::whole(weight)), ..command })
         }),
     ]
+}
+
+/// Whether an event may give the candidate more traffic.
+fn leads_on(event: &Event) -> bool {
+    match event {
+        Event::Command(command) => {
+            matches!(command.verb, Verb::Promote | Verb::Weight)
+        }
+        Event::Judged(judgement) => judgement.decision == Decision::Pass,
+        // It is loaded, or the plan promotes when no verdict comes.
+        Event::Loaded(_) => true,
+        Event::Seen(_)
+        | Event::Gone(_)
+        | Event::AllGone
+        | Event::LoadFailed(..)
+        | Event::Crashed(_)
+        | Event::Tick => false,
+    }
 }
 
 proptest! {
     #[test]
     fn whatever_happens_the_state_is_sound(
         events in proptest::collection::vec((any_event(), 0..20u64), 1..60),
-        strategy in prop_oneof![Just(Strategy::BlueGreen), Just(Strategy::Shadow)],
+        strategy in prop_oneof![
+            Just(Strategy::BlueGreen),
+            Just(Strategy::Shadow),
+            Just(Strategy::Canary),
+            Just(Strategy::Recreate)
+        ],
+        min_pairs in prop_oneof![Just(0), Just(500)],
     ) {
         let mut story = Story::new();
         story.plan.strategy = strategy;
+        story.plan.pairs.min_pairs = min_pairs;
         for (event, minutes) in events {
             story.clock += Duration::from_secs(minutes * 60);
             let before = story.release.clone();
             let told = story.told.len();
+            let may_rise = leads_on(&event);
             let result = story.tell(event);
             let release = &story.release;
             if result.is_err() {
@@ -74,6 +107,16 @@ proptest! {
             if let Some(Route { stable, previous: Some(previous), .. }) = release.route() {
                 prop_assert!(stable.digest != previous.digest);
             }
+            // The candidate's share grows by an operator, by a passed gate, or by what the plan says of time that is
+            // over; and each change of it is told.
+            if let (Some(was), Some(is)) = (before.live(), release.live())
+                && was.id == is.id
+                && was.phase.weight() != is.phase.weight()
+            {
+                prop_assert!(may_rise || is.phase.weight() < was.phase.weight());
+                prop_assert_eq!(is.epoch, was.epoch + 1);
+                prop_assert_eq!(story.told.len(), told + 1, "one change, one record");
+            }
             // What is being watched is what answers.
             let watched = release.live().filter(|rollout| matches!(rollout.phase, Phase::Baking(_)));
             if let Some(watched) = watched {
@@ -91,12 +134,22 @@ proptest! {
                 prop_assert!(pair.stable.digest != pair.candidate.digest);
                 prop_assert!([&pair.stable, &pair.candidate].contains(&&stable));
             }
-            // What is written down is all there is.
-            let written = serde_json::to_string(release).unwrap();
-            let read: Release = serde_json::from_str(&written).unwrap();
-            prop_assert_eq!(read.stable(), release.stable());
-            prop_assert_eq!(read.labels(), release.labels());
+            // What is told last is how it stands.
+            if let [.., last] = &story.told[told..] {
+                prop_assert_eq!(Some(&last.rollout), release.rollout());
+            }
+            // What is written down is all there is: whoever reads it goes on with the same.
+            let mut written = release.clone();
+            written.count_to(story.now());
+            let text = serde_json::to_string(&written).unwrap();
+            let mut read: Release = serde_json::from_str(&text).unwrap();
+            read.resume(story.now());
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), text);
+            prop_assert_eq!(read.route(), release.route());
             prop_assert_eq!(read.verbs(), release.verbs());
+            written.backoff.clear(); // what failed in passing is tried at once
+            prop_assert_eq!(read.next_tick(), written.next_tick());
+            prop_assert_eq!(read.wanted(story.now()), written.wanted(story.now()));
         }
     }
 }

@@ -37,9 +37,8 @@ fn a_shadowed_version_has_no_traffic_until_an_operator_promotes_it() {
 #[test]
 fn a_pass_with_too_few_pairs_is_not_enough() {
     let mut story = shadowing();
-    let reason = "all gates passed".to_owned();
-    let judgement = Judgement { decision: Decision::Pass, reason, pairs: 499 };
-    story.tell(Event::Judged(judgement)).unwrap();
+    let few = Judgement { pairs: 499, ..judgement(Decision::Pass, 0) };
+    story.tell(Event::Judged(few)).unwrap();
     assert_eq!(story.stands(), "1#1 (shadowing)");
 }
 
