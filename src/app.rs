@@ -15,8 +15,8 @@ use crate::api::{
 };
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
 use crate::delivery::{
-    Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Outbox,
-    Recovered,
+    Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
+    Outbox, Recovered, inquest,
 };
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
@@ -25,6 +25,7 @@ use crate::repository::{
 };
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
+use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Hook, HookError, Webhooks};
@@ -50,6 +51,8 @@ struct State {
     store: Arc<ContentStore>,
     journal: Journal,
     recovered: Recovered,
+    /// What the last process died of.
+    crashes: Crashes,
 }
 
 /// How long webhooks may still be told things when all else has ended.
@@ -141,6 +144,7 @@ impl App {
         let state = |cause| StartError::State { path: config.state.clone(), cause };
         std::fs::create_dir_all(&config.state).map_err(state)?;
         let store = Arc::new(ContentStore::open(&config.state)?);
+        let crashes = inquest(&config.state);
         let hooks: Vec<Hook> = config.webhooks.iter().map(Hook::read).collect::<Result<_, _>>()?;
         let mut journal = Journal::open(&config.state)?;
         let outboxes = journal.subscribe(hooks.iter().map(Hook::subscriber).collect())?;
@@ -181,7 +185,7 @@ impl App {
         });
         // Last, when nothing can fail any more: it says that there is a server.
         write_server_file(&server_file, listeners.addresses).map_err(state)?;
-        let state = State { store, journal, recovered };
+        let state = State { store, journal, recovered, crashes };
         let app = Self {
             config,
             runtime,
@@ -279,6 +283,7 @@ impl App {
         webhooks.end(LAST_WORDS.min(grace.saturating_sub(begun.elapsed()))).await;
         // Best effort: a file that stays only names a server that is gone.
         let _ = std::fs::remove_file(&self.server_file);
+        breadcrumbs::end();
         tracing::info!("bye");
         Ok(())
     }
@@ -294,7 +299,7 @@ struct Releasing<'a> {
 impl Releasing<'_> {
     /// Starts the threads that bring versions from the folder to the route.
     fn start(self, state: State, inbox: Inbox) -> std::io::Result<(Repository, JoinHandle<()>)> {
-        let State { store, journal, recovered } = state;
+        let State { store, journal, recovered, crashes } = state;
         let api = self.api;
         let loader = LoaderParts {
             runtime: self.runtime,
@@ -316,15 +321,17 @@ impl Releasing<'_> {
         let known = recovered.known_files();
         let (board, ready) = (api.board.clone(), api.clone());
         let folder = self.config.models.clone();
-        let controller =
-            inbox.start(DeliveryParts { journal, recovered, fleet, board }, move || {
+        let controller = inbox.start(
+            DeliveryParts { journal, recovered, crashes, fleet, board },
+            move || {
                 ready.readiness.loaded();
                 let models = ready.router.snapshot().models().count();
                 tracing::info!(models, "ready: {models} models answer");
                 if ready.registry.models().is_empty() {
                     tracing::warn!("there are no models in `{}`", folder.display());
                 }
-            })?;
+            },
+        )?;
         let parts = RepositoryParts {
             models: self.config.models.clone(),
             settle: self.config.repository.settle,

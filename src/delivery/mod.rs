@@ -14,6 +14,7 @@
 mod board;
 mod clock;
 mod controller;
+mod crashes;
 mod deciding;
 mod document;
 mod fleet;
@@ -28,6 +29,7 @@ mod trials;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
+pub use crashes::{Crashes, inquest};
 pub use document::transition_document;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};

@@ -6,6 +6,7 @@
 //! rule can be tested on a clock that the test turns.
 
 pub mod analysis;
+pub mod attribution;
 pub mod batching;
 pub mod comparison;
 pub mod lifecycle;

@@ -12,6 +12,7 @@ mod canary_routing;
 mod commands;
 mod comparison;
 mod crash;
+mod crash_attribution;
 mod deletion;
 mod full_disk;
 mod hot_swap;

@@ -110,7 +110,7 @@ fn attempt(
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
     let started = Instant::now();
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        servable.session().run(inputs, &first.request.outputs, run.stop())
+        servable.run(inputs, &first.request.outputs, run.stop())
     }));
     let elapsed = started.elapsed();
     servable.queue().observe_run(elapsed, jobs.len());
