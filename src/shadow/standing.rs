@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::analysis::{
-    Alarm, GateState, Gates, Judged, LiveEvidence, MetricEvidence, PairEvidence, Rates, Trial,
-    Verdict, judge,
+    Alarm, GateState, Gates, Judged, LiveEvidence, Metric, MetricEvidence, PairEvidence, Rates,
+    Trial, Verdict, judge,
 };
 use crate::domain::rollout::Decision;
 use crate::domain::weight::Weight;
@@ -68,6 +68,11 @@ impl Standing {
         let log_pass = Some(log_pass).filter(|log_pass| log_pass.is_finite());
         let pairs = pairs.map_or(0, PairEvidence::pairs);
         Self { verdict, gates, by_metric, log_fail, log_pass, pairs }
+    }
+
+    /// Whether live requests have a part in it: then the errors of pairs are a metric of their own.
+    pub(super) fn is_with_live(&self) -> bool {
+        self.by_metric.iter().any(|evidence| evidence.metric == Metric::PairErrors)
     }
 
     /// What follows from it for the rollout.

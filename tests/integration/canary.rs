@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::shadow_page::schema;
 use crate::support::{Models, Request, TestServer, Traffic, adder, greenroom, test_model, within};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -74,6 +75,18 @@ fn a_good_candidate_walks_through_its_steps_and_bakes() {
     assert!(answers.count(|kind| kind == "2 stable -") > 0, "{answers:?}");
     assert_eq!(answers.count(|kind| !kind.ends_with(" -")), 0, "nobody was rescued: {answers:?}");
     server.serves("m", "2", 2.0);
+    // What was found out can be read.
+    let report = server.admin_get("/shadow/report?rollout=r-000002").ok();
+    assert_eq!(schema::problems(&report), Vec::<String>::new());
+    let verdict = &report["reports"][0]["verdict"];
+    let names: Vec<&str> = verdict["gates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|gate| gate["name"].as_str().unwrap())
+        .collect();
+    // In the bake there are no live requests to compare.
+    assert_eq!(names, ["pair-errors", "latency"], "{verdict}");
 }
 
 /// Version 2 is this model, and 13s come now and then.
