@@ -42,7 +42,8 @@ fn a_candidate_like_stable_is_taken_back_as_rarely_as_in_the_reference() {
 #[test]
 fn a_worse_candidate_is_taken_back_as_often_and_as_soon_as_in_the_reference() {
     // In which share of the rollouts, after how many seconds, and after how many requests of its own.
-    let rows: [(f64, f64, [(f64, u64, u64); 3]); 4] = [
+    type Row = (f64, f64, [(f64, u64, u64); 3]);
+    let rows: [Row; 4] = [
         (1.0, 0.03, [(48.0, 2018, 204), (25.0, 2413, 242), (62.0, 1939, 196)]),
         (10.0, 0.03, [(100.0, 440, 442), (100.0, 656, 660), (100.0, 332, 330)]),
         (10.0, 0.10, [(100.0, 45, 46), (100.0, 61, 62), (100.0, 40, 41)]),
@@ -83,8 +84,8 @@ fn ramp(second: u64) -> f64 {
 fn drift_and_outages_that_both_share_take_no_candidate_back() {
     let drift = |second| if second < 1800 { 0.005 } else { 0.03 };
     let outage = |second| if (2000..2300).contains(&second) { 0.30 } else { 0.005 };
-    let traps: [(&str, fn(u64) -> f64, [f64; 2]); 2] =
-        [("drift", drift, [0.4, 2.6]), ("outage", outage, [0.7, 2.5])];
+    type Trap = (&'static str, fn(u64) -> f64, [f64; 2]);
+    let traps: [Trap; 2] = [("drift", drift, [0.4, 2.6]), ("outage", outage, [0.7, 2.5])];
     let [tolerant, _, strict] = marks();
     let marks = [tolerant, strict];
     let mut comparison = Comparison::default();
