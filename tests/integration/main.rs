@@ -7,6 +7,7 @@ mod architecture;
 mod admin;
 mod bad_requests;
 mod canary;
+mod canary_commands;
 mod commands;
 mod comparison;
 mod crash;

@@ -26,14 +26,28 @@ pub(super) fn explain(client: &Client, model: &ModelName, json: bool) -> Result<
 /// none when nothing was compared for it.
 pub(super) fn explained(rollout: &Rollout, report: Option<&Value>) -> String {
     let mut text = rollout.sentence();
+    if let Some(step) = rollout.step() {
+        text.push_str(&format!("\nIt is at {step}, with {} % of the traffic.", rollout.weight));
+    }
+    if let Some(requests) = rollout.requests() {
+        text.push_str(&format!("\nLive requests that count: {requests}."));
+    }
     let Some(report) = report else {
+        if let Some(verdict) = rollout.verdict() {
+            text.push_str(&format!("\nVerdict: {verdict}."));
+        }
         text.push_str("\nNo requests were run on both versions for it.");
         return text;
     };
     let verdict = &report["verdict"];
     let reason = verdict["reason"].as_str().unwrap_or("nothing is known yet");
     let decision = verdict["decision"].as_str().unwrap_or("inconclusive");
-    text.push_str(&format!("\nVerdict of the pairs: {decision}: {reason}."));
+    let of_pairs = format!("{decision}: {reason}");
+    // Pairs are not all the evidence: live requests may have decided alone.
+    if let Some(verdict) = rollout.verdict().filter(|verdict| *verdict != of_pairs) {
+        text.push_str(&format!("\nVerdict: {verdict}."));
+    }
+    text.push_str(&format!("\nVerdict of the pairs: {of_pairs}."));
     text.push_str(&format!("\n{}", sampled(report)));
     for broken in listed(&report["contract"]) {
         let (output, pairs) = (word(&broken["output"]), number(&broken["pairs"]));
@@ -104,6 +118,7 @@ fn per_cent(share: &Value) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::show::testing::{canary, read};
     use super::*;
 
     fn rollout() -> Rollout {
@@ -140,6 +155,30 @@ mod tests {
         GATE           STATUS  SEEN     BETWEEN (95 %)      TOLERATED  PAIRS
         outputs.label  failed  15.25 %  11.00 % to 21.00 %  10.00 %    400
         ");
+    }
+
+    #[test]
+    fn a_canary_is_explained_by_its_step_and_its_live_requests_as_well() {
+        insta::assert_snapshot!(explained(&read(canary()), None), @r"
+        Rollout r-000002 of `iris` 1 → 2 (canary) is canary since 2026-11-23T09:59:20.000Z: all gates have passed; the candidate has 10 % of the traffic.
+        It is at step 2 of 4, with 10 % of the traffic.
+        Live requests that count: 900 on version 1 (1 failed), 100 on version 2 (none failed).
+        Verdict: inconclusive: needs about 140 more pairs (2 min).
+        No requests were run on both versions for it.
+        ");
+        let report = json!({
+            "verdict": { "decision": "inconclusive", "reason": "2 pairs are too few", "gates": [] },
+            "sampling": { "eligible": 1000, "sampled": 100, "executed": 2, "dropped": {} },
+        });
+        let mut told = canary();
+        told["verdict"] = json!({ "decision": "fail", "reason": "it failed on several in a row" });
+        let text = explained(&read(told), Some(&report));
+        let verdicts = text.lines().filter(|line| line.starts_with("Verdict"));
+        let expected = [
+            "Verdict: fail: it failed on several in a row.",
+            "Verdict of the pairs: inconclusive: 2 pairs are too few.",
+        ];
+        assert_eq!(verdicts.collect::<Vec<_>>(), expected);
     }
 
     #[test]
