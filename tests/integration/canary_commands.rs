@@ -1,12 +1,12 @@
 //! What the command line shows of a canary, and how it steers one.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Models, Run, TestServer, Traffic, adder, greenroom, within};
+use crate::support::{
+    Models, Talking, TestServer, Traffic, adder, assert_said, command, on_a_terminal, said, within,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,27 +28,6 @@ fn server(settings: &str) -> TestServer {
     server.put("m/2.onnx", adder(2.0));
     server.reaches("m", "canary");
     server
-}
-
-/// A command that finds the server by its state folder.
-fn command(server: &TestServer, line: &str) -> Command {
-    let mut command = greenroom();
-    command.args(line.split_whitespace()).arg("--state").arg(server.state());
-    command
-}
-
-/// What a command says that exits with this code.
-#[track_caller]
-fn said(server: &TestServer, line: &str, code: i32) -> String {
-    let run = Run::of(&mut command(server, line));
-    assert_eq!(run.code, Some(code), "{line}: {run:?}");
-    run.stdout + &run.stderr
-}
-
-#[track_caller]
-fn assert_said(said: &str, parts: &[&str]) {
-    let missing: Vec<&&str> = parts.iter().filter(|part| !said.contains(**part)).collect();
-    assert!(missing.is_empty(), "{missing:?} not in:\n{said}");
 }
 
 fn counted(server: &TestServer) -> Option<Value> {
@@ -102,42 +81,6 @@ fn who_insists_on_a_state_that_is_gone_is_told_so_and_nothing_happens() {
     said(&server, &format!("rollout abort m --if-match {last}"), 0);
 }
 
-/// A command that is listened to while it runs.
-struct Talking {
-    child: Child,
-    words: BufReader<ChildStdout>,
-}
-
-impl Talking {
-    fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let words = BufReader::new(child.stdout.take().unwrap());
-        Self { child, words }
-    }
-
-    /// Listens until something is said.
-    #[track_caller]
-    fn until(&mut self, part: &str) {
-        let mut said = Vec::new();
-        while !String::from_utf8_lossy(&said).contains(part) {
-            let more = self.words.fill_buf().unwrap();
-            let length = more.len();
-            said.extend_from_slice(more);
-            assert!(length > 0, "no `{part}` in:\n{}", String::from_utf8_lossy(&said));
-            self.words.consume(length);
-        }
-    }
-
-    /// Its exit code, and what it has said since on either stream.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let mut said = String::new();
-        self.words.read_to_string(&mut said).unwrap();
-        let ended = self.child.wait_with_output().unwrap();
-        (ended.status.code(), said, String::from_utf8(ended.stderr).unwrap())
-    }
-}
-
 #[test]
 fn one_who_watches_sees_each_share_and_no_bar_where_there_is_no_terminal() {
     let server = server(SETTINGS);
@@ -150,18 +93,6 @@ fn one_who_watches_sees_each_share_and_no_bar_where_there_is_no_terminal() {
     assert!(second.starts_with("canary: ") && second.ends_with("50 % of the traffic"), "{said}");
     assert!(baking.starts_with("baking: ") && completed.starts_with("completed, "), "{said}");
     assert_eq!((code, complained.as_str()), (Some(0), ""));
-}
-
-/// A command whose streams are a terminal of its own. None where that cannot be had from `script` of util-linux.
-fn on_a_terminal(command: &Command) -> Option<Command> {
-    let version = Command::new("script").arg("--version").output().ok()?;
-    String::from_utf8_lossy(&version.stdout).contains("util-linux").then_some(())?;
-    let words = [command.get_program()].into_iter().chain(command.get_args());
-    let words: Vec<String> = words.map(|word| format!("'{}'", word.display())).collect();
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
-    script.env("TERM", "xterm").env_remove("GREENROOM_SERVER").env_remove("GREENROOM_STATE");
-    Some(script)
 }
 
 #[test]

@@ -29,20 +29,26 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows how far this rollout is. None where standard error is no terminal, or one that cannot redraw a line.
-    pub(super) fn of(client: &Client, model: &ModelName, rollout: &Value) -> Option<Self> {
-        let bar = ProgressBar::with_draw_target(Some(ALL), ProgressDrawTarget::stderr());
-        if bar.is_hidden() {
+    /// Shows how far a rollout is, which is told like this. None where standard error is no terminal, or one that
+    /// cannot redraw a line.
+    pub(super) fn of(client: &Client, model: &ModelName, told: &Value) -> Option<Self> {
+        let target = ProgressDrawTarget::stderr();
+        if target.is_hidden() {
             return None;
         }
+        let rollout = Rollout::deserialize(told).ok()?;
         // The text comes last: it is cut where the terminal ends.
-        let style = ProgressStyle::with_template("{bar:20} {prefix}  {wide_msg}").ok()?;
-        bar.set_style(style);
+        let style = ProgressStyle::with_template("{bar:10} {prefix}  {wide_msg}").ok()?;
+        let bar = ProgressBar::with_draw_target(Some(ALL), target)
+            .with_style(style)
+            .with_position(filled(&rollout))
+            .with_prefix(elapsed(&rollout, SystemTime::now()))
+            .with_message(rollout.progress());
         let (shown, gone) = mpsc::channel();
         let asking = Asking {
             client: client.clone(),
             path: path(model),
-            rollout: rollout.clone(),
+            id: rollout.id,
             bar: bar.clone(),
             gone,
         };
@@ -67,25 +73,20 @@ impl Drop for Progress {
 struct Asking {
     client: Client,
     path: String,
-    /// The id of the rollout that the line is about.
-    rollout: Value,
+    /// Of the rollout that the line is about.
+    id: String,
     bar: ProgressBar,
     gone: Receiver<()>,
 }
 
 impl Asking {
     fn run(self) {
-        loop {
+        while self.gone.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             // What goes wrong here goes wrong for the changes as well, and there it is told.
-            if let Ok(told) = self.client.get(&self.path)
-                && told["id"] == self.rollout
-                && let Ok(rollout) = Rollout::deserialize(&told)
-            {
+            let told = self.client.get(&self.path).ok();
+            let rollout = told.and_then(|told| Rollout::deserialize(told).ok());
+            if let Some(rollout) = rollout.filter(|rollout| rollout.id == self.id) {
                 self.draw(&rollout);
-            }
-            match self.gone.recv_timeout(EVERY) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

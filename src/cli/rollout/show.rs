@@ -107,8 +107,9 @@ impl Rollout {
     /// Where it stands and what it waits for, on one line.
     pub(super) fn progress(&self) -> String {
         let step = self.step().map(|step| format!(", {step}")).unwrap_or_default();
-        let verdict = self.verdict().map(|verdict| format!(": {verdict}")).unwrap_or_default();
-        format!("{}{step}, {} %{verdict}", self.phase(), self.weight)
+        let reason = self.verdict.as_ref().map(|verdict| format!(": {}", verdict.reason));
+        let reason = reason.unwrap_or_default().replace(char::is_control, " ");
+        format!("{}{step}, {} %{reason}", self.phase(), self.weight)
     }
 
     /// `5, [10], 25, 50 %`: the present one in brackets. Empty where there are none.
@@ -281,8 +282,7 @@ mod tests {
         let mut rollout = canary();
         (rollout["weight"], rollout["phase"]) = (json!(12.5), json!("paused"));
         let rollout = read(rollout);
-        let expected =
-            "paused, step 2 of 4, 12.5 %: inconclusive: needs about 140 more pairs (2 min)";
+        let expected = "paused, step 2 of 4, 12.5 %: needs about 140 more pairs (2 min)";
         assert_eq!(rollout.progress(), expected);
         let text = status_text(&rollout, now());
         assert!(text.contains("traffic   12.5 % on version 2"), "{text}");

@@ -23,7 +23,7 @@ pub(super) fn follow(
     let mut told = events.next("rollout")?;
     let id = told["id"].clone();
     let is_over = Standing::of(&told).is_final();
-    let progress = if json || is_over { None } else { Progress::of(client, model, &id) };
+    let progress = if json || is_over { None } else { Progress::of(client, model, &told) };
     loop {
         match &progress {
             Some(progress) => progress.above(|| show(&told, json)),

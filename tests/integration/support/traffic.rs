@@ -76,7 +76,7 @@ impl<'t> Traffic<'t> {
     }
 
     fn first(&self, number: u64) -> u64 {
-        if self.thirteen_each > 0 && number % self.thirteen_each == 0 { 13 } else { 1 }
+        if self.thirteen_each > 0 && number.is_multiple_of(self.thirteen_each) { 13 } else { 1 }
     }
 
     #[track_caller]
