@@ -347,7 +347,9 @@ impl Lapse {
             Self::Failed(Failure { cause: Cause::Infer(error), .. }) => match error {
                 InferError::QueueFull { .. } => Some(Fallback::QueueFull),
                 InferError::DeadlineExceeded(_) => Some(Fallback::Timeout),
-                InferError::RunFailed(_) | InferError::ShuttingDown => Some(Fallback::Error),
+                InferError::RunFailed(_) | InferError::Stuck | InferError::ShuttingDown => {
+                    Some(Fallback::Error)
+                }
             },
             Self::Failed(Failure { cause: Cause::Request, .. }) | Self::NotFinite(_) => {
                 Some(Fallback::Error)
@@ -410,6 +412,12 @@ fn not_inferred(error: &InferError, servable: &Servable) -> Problem {
             );
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "run_failed", sentence)
         }
+        InferError::Stuck => {
+            let sentence = format!(
+                "version {version} of `{model}` does not answer: the runs before this request do not come to an end"
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "version_stuck", sentence)
+        }
         InferError::ShuttingDown => {
             let sentence = "the server is shutting down";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence)
@@ -442,7 +450,9 @@ impl Record {
                     Outcome::Rejected
                 }
                 InferError::DeadlineExceeded(_) => Outcome::Timeout,
-                InferError::RunFailed(_) | InferError::ShuttingDown => Outcome::Failed,
+                InferError::RunFailed(_) | InferError::Stuck | InferError::ShuttingDown => {
+                    Outcome::Failed
+                }
             },
         };
     }

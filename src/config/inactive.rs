@@ -16,16 +16,10 @@ const SERVER: &[&str] = &[
     "repository.trial",
     "shadow.mode",
     "shadow.window",
-    "webhooks",
 ];
 
 /// Keys and whole tables of a model's settings.
-const MODEL: &[&str] = &[
-    "gates.errors.harm_budget",
-    "rollout.rehearse",
-    "rollout.signature",
-    "scheduler.max_queue_delay",
-];
+const MODEL: &[&str] = &["rollout.rehearse", "rollout.signature", "scheduler.max_queue_delay"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
 const AS_IT_IS: &[(&str, &str)] = &[
@@ -86,7 +80,8 @@ mod tests {
         for (key, listed) in [
             ("shadow.mode", true),
             ("shadow.max_rps", false),
-            ("webhooks", true),
+            ("capture", true),
+            ("webhooks", false),
             ("metrics.compat", true),
             ("metrics.listen", false),
             ("shadowy", false),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::board::{Board, ReleaseView};
 use super::clock::Clock;
+use super::crashes::Crashes;
 use super::deciding::Numbers;
 use super::fleet::{Fleet, Settings};
 use super::handle::{CommandError, Inbox, Message};
@@ -29,6 +30,8 @@ pub struct DeliveryParts {
     pub journal: Journal,
     /// What was written down before.
     pub recovered: Recovered,
+    /// What the last process died of.
+    pub crashes: Crashes,
     /// What is loaded, and how that changes.
     pub fleet: Fleet,
     /// Where changes are shown.
@@ -85,6 +88,8 @@ pub(super) struct Controller {
     pub(super) undecided: Vec<(ModelName, Event)>,
     /// What is shown and could not be written down, by its numbers.
     pub(super) unwritten: BTreeMap<ModelName, Vec<Numbered>>,
+    /// What is to be decided on before anything is loaded.
+    crashes: Crashes,
     /// The files that are written down as known.
     files: BTreeSet<String>,
     first_look_is_over: bool,
@@ -93,7 +98,7 @@ pub(super) struct Controller {
 
 impl Controller {
     fn new(parts: DeliveryParts, first_load_done: Box<dyn FnOnce() + Send>) -> Self {
-        let DeliveryParts { journal, recovered, fleet, board } = parts;
+        let DeliveryParts { journal, recovered, crashes, fleet, board } = parts;
         let clock = Clock::start();
         let mut releases = BTreeMap::new();
         for (model, (seq, mut release)) in recovered.releases {
@@ -119,6 +124,7 @@ impl Controller {
             frozen: None,
             undecided: Vec::new(),
             unwritten: BTreeMap::new(),
+            crashes,
             files: recovered.files.into_iter().map(|(file, ..)| file).collect(),
             first_look_is_over: false,
             first_load_done: Some(first_load_done),
@@ -131,6 +137,8 @@ impl Controller {
         }
         self.touched = self.releases.keys().cloned().collect();
         self.has_garbage = true;
+        let crashes = std::mem::take(&mut self.crashes);
+        self.answer_for(crashes);
         self.follow();
         loop {
             let mut messages = match self.wait(inbox) {
@@ -233,31 +241,27 @@ impl Controller {
 
     /// What the evidence of running rollouts says, where it has an effect.
     fn judge(&mut self) -> Vec<Happening> {
-        let (pairings, trials) = (&self.fleet.pairings, &self.fleet.trials);
+        let Fleet { pairings, trials, .. } = &mut self.fleet;
         if self.judged.elapsed() < JUDGE_EVERY || pairings.is_idle() && trials.is_idle() {
             return Vec::new();
         }
         self.judged = Instant::now();
         let now = self.clock.now().wall;
-        let models: BTreeSet<&ModelName> = pairings.models().chain(trials.models()).collect();
+        let models: BTreeSet<ModelName> =
+            pairings.models().chain(trials.models()).cloned().collect();
         let mut happenings = Vec::new();
         for model in models {
-            let view = self.releases.get(model);
+            let view = self.releases.get(&model);
             let Some(rollout) = view.and_then(|view| view.release.live()) else { continue };
-            let pairs = pairings.judge(model, now);
-            if pairs.is_none() && pairings.is_open(model) {
-                continue; // it is being added to; there is a next time
-            }
-            let judged = judge(rollout, pairs, trials.seen(model));
+            let Some(judged) = judge(&model, rollout, pairings, trials, now) else { continue };
             let judgement = judged.judgement.clone();
-            self.board.judged(model, judged);
+            self.board.judged(&model, judged);
             match judgement.decision {
                 Decision::Inconclusive | Decision::Hold => {}
-                Decision::Pass | Decision::Fail => happenings.push(Happening {
-                    model: model.clone(),
-                    event: Event::Judged(judgement),
-                    reply: None,
-                }),
+                Decision::Pass | Decision::Fail => {
+                    let event = Event::Judged(judgement);
+                    happenings.push(Happening { model, event, reply: None });
+                }
             }
         }
         happenings

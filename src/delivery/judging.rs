@@ -1,15 +1,16 @@
-//! What all the evidence of a rollout comes to.
+//! What all the evidence of a rollout comes to: of pairs, of live requests, and of what needs no statistics.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::trials::Seen;
+use super::pairings::Pairings;
+use super::trials::{Seen, Trials};
+use crate::domain::model::ModelName;
 use crate::domain::rollout::{Decision, Judgement, Phase, Rollout, RolloutId};
-use crate::serving::{ArmCounts, Servable};
-use crate::shadow::Standing;
-
-/// A run that goes on for so many times as long as a request may take does not end.
-const STUCK_AFTER: u32 = 3;
+use crate::domain::time::WallTime;
+use crate::domain::weight::Weight;
+use crate::serving::ArmCounts;
+use crate::shadow::{Beside, Standing};
+use crate::telemetry::metrics;
 
 /// A verdict, and what it rests on, as it may be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,64 +19,76 @@ pub struct Judged {
     pub rollout: RolloutId,
     /// What follows from the evidence.
     pub judgement: Judgement,
-    /// What the pairs say, where there are any.
-    pub pairs: Option<Arc<Standing>>,
+    /// What that rests on.
+    pub standing: Arc<Standing>,
     /// What came of live requests, where the candidate has had some.
     pub counts: Option<ArmCounts>,
 }
 
-/// Judges by everything that is known of a rollout.
-pub(super) fn judge(rollout: &Rollout, pairs: Option<Arc<Standing>>, seen: Option<Seen>) -> Judged {
-    let seen = seen.filter(|seen| seen.rollout == rollout.id);
-    let counts = seen.as_ref().map(|seen| seen.observed.totals());
+/// Judges by everything that is known of a model's rollout. None while it is being added to: there is a next time.
+pub(super) fn judge(
+    model: &ModelName,
+    rollout: &Rollout,
+    pairings: &Pairings,
+    trials: &mut Trials,
+    now: WallTime,
+) -> Option<Judged> {
+    let seen = trials.see(model).filter(|seen| seen.rollout == rollout.id);
+    let beside = Beside {
+        live: seen.as_ref().and_then(|seen| seen.evidence),
+        next: next(rollout),
+        alarm: seen.as_ref().and_then(|seen| seen.alarm),
+        requests: seen.as_ref().and_then(|seen| seen.rate),
+    };
+    let standing = if pairings.is_open(model) {
+        pairings.judge(model, now, beside)?
+    } else {
+        Arc::new(Standing::of(&rollout.plan.pairs.gates, None, None, beside))
+    };
+    measure(model, &standing);
+    let (decision, reason) = decide(&standing, seen.as_ref());
     let requests = seen.as_ref().map_or(0, |seen| seen.observed.ended_in(rollout.epoch));
-    let broken = seen.as_ref().and_then(|seen| breakdown(rollout, seen));
-    let of_pairs = pairs.as_ref().map(|standing| standing.judgement());
-    let (decision, reason) = match (broken, &of_pairs) {
-        (Some(reason), _) => (Decision::Fail, reason),
-        (None, Some(judgement)) => (judgement.decision, judgement.reason.clone()),
-        (None, None) => nothing_is_compared(rollout, requests),
-    };
-    let pairs_seen = of_pairs.map_or(0, |judgement| judgement.pairs);
-    let epoch = rollout.epoch;
-    let judgement = Judgement { decision, reason, pairs: pairs_seen, epoch, requests };
-    Judged { rollout: rollout.id, judgement, pairs, counts }
+    let (pairs, epoch) = (standing.pairs, rollout.epoch);
+    let judgement = Judgement { decision, reason, pairs, epoch, requests };
+    let counts = seen.map(|seen| seen.observed.totals());
+    Some(Judged { rollout: rollout.id, judgement, standing, counts })
 }
 
-/// What no statistics are needed for.
-fn breakdown(rollout: &Rollout, seen: &Seen) -> Option<String> {
-    let trusted = match &rollout.stable {
-        Some(stable) => format!("version {}", stable.label),
-        None => "the trusted version".to_owned(),
-    };
-    if seen.has_tripped {
-        return Some(format!(
-            "the candidate failed on several requests in a row that {trusted} had an answer for"
-        ));
+fn decide(standing: &Standing, seen: Option<&Seen<'_>>) -> (Decision, String) {
+    let reason = standing.verdict.reason().to_owned();
+    match standing.decision() {
+        Decision::Pass if seen.is_some_and(|seen| seen.observed.too_many_keys) => {
+            let reason = "there are more keys than can be told apart, so nothing is concluded from \
+                          live requests";
+            (Decision::Inconclusive, reason.to_owned())
+        }
+        decision @ (Decision::Pass | Decision::Fail | Decision::Inconclusive | Decision::Hold) => {
+            (decision, reason)
+        }
     }
-    does_not_end(&seen.candidate, rollout.plan.breaker)
 }
 
-fn does_not_end(_candidate: &Servable, _breaks: bool) -> Option<String> {
-    let _ = (STUCK_AFTER, Instant::now(), Duration::ZERO);
-    None
-}
-
-/// Without pairs there is no gate to pass, where the candidate has live traffic.
-fn nothing_is_compared(rollout: &Rollout, requests: u64) -> (Decision, String) {
+/// The share of the traffic that the candidate gets when it passes, while both versions answer.
+fn next(rollout: &Rollout) -> Option<Weight> {
     match rollout.phase.stage() {
         Phase::Canary(step) => {
-            let reason = format!(
-                "the candidate had {requests} requests, of at least {}; nothing is compared",
-                step.min_requests
-            );
-            (Decision::Pass, reason)
+            let next = rollout.plan.step_above(step.weight);
+            Some(next.map_or(Weight::ALL, |(_, step)| step.weight))
         }
         Phase::Loading
         | Phase::Shadowing(_)
         | Phase::Paused(_)
         | Phase::Waiting
         | Phase::Baking(_)
-        | Phase::Ended(_) => (Decision::Inconclusive, "nothing is compared".to_owned()),
+        | Phase::Ended(_) => None,
+    }
+}
+
+fn measure(model: &ModelName, standing: &Standing) {
+    for gate in &standing.gates {
+        metrics::evidence(model, &gate.name, gate.log_fail);
+        if let (Some(output), Some(share)) = (gate.name.strip_prefix("outputs."), gate.estimate) {
+            metrics::outputs_disagree(model, output, share);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::rollout::{Decision, Rollout, RolloutId};
 use crate::domain::sampling::Sample;
 use crate::domain::time::WallTime;
 use crate::serving::{Pairing, PairingParts, Servable};
-use crate::shadow::{Shadow, Standing, Study, Subject};
+use crate::shadow::{Beside, Shadow, Standing, Study, Subject};
 use crate::telemetry::metrics;
 
 /// One for each model of which two versions are compared.
@@ -141,13 +141,19 @@ impl Pairings {
 
     /// What a model's comparison comes to now; none when a worker is in the middle of adding to it, or nothing is
     /// compared.
-    pub(super) fn judge(&self, model: &ModelName, now: WallTime) -> Option<Arc<Standing>> {
+    pub(super) fn judge(
+        &self,
+        model: &ModelName,
+        now: WallTime,
+        beside: Beside<'_>,
+    ) -> Option<Arc<Standing>> {
         let open = self.open.get(model)?;
-        let standing = open.study.judge(now)?;
-        open.measure(model, &standing);
-        let judgement = standing.judgement();
-        let has_enough = match judgement.decision {
-            Decision::Pass => judgement.pairs >= open.min_pairs,
+        let standing = open.study.judge(now, beside)?;
+        for (reason, dropped) in open.study.dropped() {
+            metrics::pairs_dropped(model, reason, dropped);
+        }
+        let has_enough = match standing.decision() {
+            Decision::Pass => standing.pairs >= open.min_pairs,
             Decision::Fail | Decision::Inconclusive | Decision::Hold => false,
         };
         open.pairing.sample(open.sample.share(has_enough));
@@ -206,18 +212,5 @@ impl Open {
         self.study.rollout() == rollout.id
             && is_same(Arm::Stable, &versions.stable)
             && is_same(Arm::Candidate, &versions.candidate)
-    }
-
-    fn measure(&self, model: &ModelName, standing: &Standing) {
-        for gate in &standing.gates {
-            metrics::evidence(model, &gate.name, gate.log_fail);
-            if let (Some(output), Some(share)) = (gate.name.strip_prefix("outputs."), gate.estimate)
-            {
-                metrics::outputs_disagree(model, output, share);
-            }
-        }
-        for (reason, dropped) in self.study.dropped() {
-            metrics::pairs_dropped(model, reason, dropped);
-        }
     }
 }

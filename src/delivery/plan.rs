@@ -44,6 +44,8 @@ fn gates(config: &GatesConfig) -> Gates {
         },
         latency: LatencyLimits { margin: config.latency.margin, floor: config.latency.floor },
         outputs: outputs.map(|gate| OutputLimits { reject: gate.reject, prove: gate.prove }),
+        harm_budget: config.errors.harm_budget,
+        ..Gates::default()
     }
 }
 

@@ -2,14 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::handle::Delivery;
 use super::journal::{Evidence, JournalReader};
 use super::pairings::{Document, Versions};
+use crate::domain::analysis::{Alarm, LiveCell, LiveCounts, LiveEvidence, restart_epoch};
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Rollout, RolloutId, Share};
-use crate::serving::{Observed, Observer, ObserverParts, Servable, Trial, TrialParts, patience};
+use crate::domain::rollout::{Rollout, RolloutId, Share, Strategy};
+use crate::serving::{
+    Counts, Observed, ObservedCell, Observer, ObserverParts, Overdue, Servable, Trial, TrialParts,
+    patience,
+};
+use crate::shadow::Rate;
 
 /// One for each model with a rollout that has, or had, live traffic.
 #[derive(Debug)]
@@ -19,7 +26,15 @@ pub(super) struct Trials {
     delivery: Delivery,
     open: HashMap<ModelName, Open>,
     /// What is over, and still to be written down for the last time.
-    closed: Vec<(ModelName, RolloutId, Arc<Observer>)>,
+    closed: Vec<Closed>,
+}
+
+#[derive(Debug)]
+struct Closed {
+    model: ModelName,
+    rollout: RolloutId,
+    observer: Arc<Observer>,
+    evidence: Option<LiveEvidence>,
 }
 
 #[derive(Debug)]
@@ -29,17 +44,33 @@ struct Open {
     candidate: Arc<Servable>,
     /// None while the candidate has no traffic.
     trial: Option<Arc<Trial>>,
+    /// What its requests tell, in a rollout that gives it shares of the traffic.
+    evidence: Option<LiveEvidence>,
+    /// Whether one run that does not end is enough.
+    breaks: bool,
+    opened: Instant,
+    rate: Rate,
     /// What was written down last.
     saved: Observed,
 }
 
 /// A candidate's live requests, as they are seen now.
-#[derive(Clone, Debug)]
-pub(super) struct Seen {
+#[derive(Debug)]
+pub(super) struct Seen<'t> {
     pub(super) rollout: RolloutId,
     pub(super) observed: Observed,
-    pub(super) has_tripped: bool,
-    pub(super) candidate: Arc<Servable>,
+    pub(super) evidence: Option<&'t LiveEvidence>,
+    /// What no statistics are needed for.
+    pub(super) alarm: Option<Alarm<'static>>,
+    /// Requests to the candidate in a second.
+    pub(super) rate: Option<f64>,
+}
+
+/// What is written down.
+#[derive(Debug, Deserialize, Serialize)]
+struct Saved<E> {
+    observed: Observed,
+    evidence: Option<E>,
 }
 
 impl Trials {
@@ -58,14 +89,16 @@ impl Trials {
     ) -> (Option<Arc<Trial>>, Option<Arc<Trial>>) {
         let is_other = self.open.get(model).is_some_and(|open| open.rollout != rollout.id);
         let mut over = if is_other { self.end(model) } else { None };
+        // Also before it has any: what live requests tell has its part in the verdict from the beginning.
+        let has_shares = rollout.plan.strategy == Strategy::Canary;
+        if (share.is_some() || has_shares) && !self.open.contains_key(model) {
+            let open = self.begin(rollout, versions);
+            self.open.insert(model.clone(), open);
+        }
         let Some(share) = share else {
             over = over.or_else(|| self.open.get_mut(model).and_then(|open| open.trial.take()));
             return (None, over);
         };
-        if !self.open.contains_key(model) {
-            let open = self.begin(rollout, versions);
-            self.open.insert(model.clone(), open);
-        }
         let Some(open) = self.open.get_mut(model) else { return (None, over) };
         let parts = TrialParts {
             rollout: rollout.id,
@@ -90,8 +123,8 @@ impl Trials {
     /// No version of this model is on trial any more. Gives the trial that is over, to be ended once nobody is sent to
     /// it any more.
     pub(super) fn end(&mut self, model: &ModelName) -> Option<Arc<Trial>> {
-        let Open { rollout, observer, trial, .. } = self.open.remove(model)?;
-        self.closed.push((model.clone(), rollout, observer));
+        let Open { rollout, observer, trial, evidence, .. } = self.open.remove(model)?;
+        self.closed.push(Closed { model: model.clone(), rollout, observer, evidence });
         trial
     }
 
@@ -99,32 +132,42 @@ impl Trials {
         let saved = self.saved(rollout.id).or_else(|| {
             // Whoever tries again does not get another throw of the dice.
             let parent = rollout.parent.filter(|_| !rollout.is_fresh)?;
-            self.saved(parent).map(Observed::of_another_rollout)
+            let saved = self.saved(parent)?;
+            Some(Saved { observed: saved.observed.of_another_rollout(), ..saved })
         });
         let delivery = self.delivery.clone();
         let deadline = versions.candidate.limits().deadline.max(versions.stable.limits().deadline);
+        let (observed, evidence) = match saved {
+            Some(Saved { observed, evidence }) => (Some(observed), evidence),
+            None => (None, None),
+        };
         let parts = ObserverParts {
-            saved,
+            saved: observed,
             is_sticky: rollout.plan.key.is_some(),
             breaks: rollout.plan.breaker,
             on_trip: Box::new(move || delivery.tripped()),
             longest: patience(deadline),
         };
+        let now = Instant::now();
         Open {
             rollout: rollout.id,
-            observer: Arc::new(Observer::new(parts, Instant::now())),
+            observer: Arc::new(Observer::new(parts, now)),
             candidate: versions.candidate.clone(),
             trial: None,
+            evidence: evidence_for(rollout, evidence),
+            breaks: rollout.plan.breaker,
+            opened: now,
+            rate: Rate::default(),
             saved: Observed::default(),
         }
     }
 
-    fn saved(&self, rollout: RolloutId) -> Option<Observed> {
+    fn saved(&self, rollout: RolloutId) -> Option<Saved<LiveEvidence>> {
         let read = self.journal.evidence(Evidence::Observations, rollout);
         let understood = read
             .map(|document| document.map(|document| serde_json::from_str(&document)).transpose());
         match understood {
-            Ok(Ok(observed)) => observed,
+            Ok(Ok(saved)) => saved,
             Ok(Err(error)) => {
                 tracing::warn!("what was seen of rollout {rollout} cannot be understood: {error}");
                 None
@@ -152,14 +195,20 @@ impl Trials {
     }
 
     /// What is seen of a model's candidate.
-    pub(super) fn seen(&self, model: &ModelName) -> Option<Seen> {
-        let Open { rollout, observer, candidate, .. } = self.open.get(model)?;
-        Some(Seen {
-            rollout: *rollout,
-            observed: observer.observed(Instant::now()),
-            has_tripped: observer.has_tripped(),
-            candidate: candidate.clone(),
-        })
+    pub(super) fn see(&mut self, model: &ModelName) -> Option<Seen<'_>> {
+        let open = self.open.get_mut(model)?;
+        let now = Instant::now();
+        let observed = open.observer.observed(now);
+        if let Some(evidence) = &mut open.evidence {
+            evidence.advance(now.duration_since(open.opened));
+            evidence.set(&cells(&observed));
+        }
+        let requests = observed.cells.iter().map(|cell| cell.ended).sum();
+        let rate = open.rate.observe(now, requests);
+        let tripped = open.observer.tripped().map(|failures| Alarm::Breaker { failures });
+        let alarm = tripped.or(does_not_end(&open.candidate, open.breaks).then_some(Alarm::Stuck));
+        let (rollout, evidence) = (open.rollout, open.evidence.as_ref());
+        Some(Seen { rollout, observed, evidence, alarm, rate })
     }
 
     /// What has changed since it was last written down, and what is over.
@@ -169,12 +218,15 @@ impl Trials {
         for (model, open) in &mut self.open {
             let observed = open.observer.observed(now);
             if observed != open.saved {
-                documents.extend(document(model, open.rollout, &observed));
+                let evidence = open.evidence.as_ref();
+                documents.extend(document(model, open.rollout, &observed, evidence));
                 open.saved = observed;
             }
         }
-        for (model, rollout, observer) in &self.closed {
-            documents.extend(document(model, *rollout, &observer.observed(now)));
+        for closed in &self.closed {
+            let Closed { model, rollout, observer, evidence } = closed;
+            let observed = observer.observed(now);
+            documents.extend(document(model, *rollout, &observed, evidence.as_ref()));
         }
         documents
     }
@@ -182,11 +234,53 @@ impl Trials {
     /// These documents are on the disk.
     pub(super) fn are_saved(&mut self, documents: &[Document]) {
         let is_saved = |of: &RolloutId| documents.iter().any(|document| document.rollout == *of);
-        self.closed.retain(|(_, rollout, _)| !is_saved(rollout));
+        self.closed.retain(|closed| !is_saved(&closed.rollout));
     }
 }
 
-fn document(model: &ModelName, rollout: RolloutId, observed: &Observed) -> Option<Document> {
-    let text = serde_json::to_string(observed).ok()?;
+/// Whether runs of a version do not end. One is enough that goes on for several times as long as its request had, if
+/// its thread had a core to end it on; so many are in any case that the version takes the threads of others.
+fn does_not_end(candidate: &Servable, one_is_enough: bool) -> bool {
+    const SEVERAL: u32 = 3;
+    const MOST: usize = 4;
+    const HAD_A_CORE: Duration = Duration::from_millis(50);
+    let limit = candidate.limits().deadline * SEVERAL;
+    let is_stuck = |overdue: Overdue| {
+        overdue.elapsed >= limit && overdue.worked.is_none_or(|worked| worked >= HAD_A_CORE)
+    };
+    candidate.stranded() >= MOST
+        || one_is_enough && candidate.longest_overdue(Instant::now()).is_some_and(is_stuck)
+}
+
+fn document(
+    model: &ModelName,
+    rollout: RolloutId,
+    observed: &Observed,
+    evidence: Option<&LiveEvidence>,
+) -> Option<Document> {
+    let text = serde_json::to_string(&Saved { observed: observed.clone(), evidence }).ok()?;
     Some(Document { model: model.clone(), rollout, text })
+}
+
+/// What live requests tell: none yet, or what they had told before under the same limits.
+fn evidence_for(rollout: &Rollout, saved: Option<LiveEvidence>) -> Option<LiveEvidence> {
+    match rollout.plan.strategy {
+        Strategy::Canary => {
+            let gates = &rollout.plan.pairs.gates;
+            let saved = saved.filter(|saved| saved.limits() == gates);
+            let epoch = restart_epoch(rollout.plan.longest());
+            Some(saved.unwrap_or_else(|| LiveEvidence::new(gates.clone(), Some(epoch))))
+        }
+        Strategy::Recreate | Strategy::BlueGreen | Strategy::Shadow => None,
+    }
+}
+
+fn cells(observed: &Observed) -> Vec<LiveCell> {
+    let counts = |counts: Counts| LiveCounts { requests: counts.requests, failed: counts.failed };
+    let cell = |cell: &ObservedCell| LiveCell {
+        weight: cell.chance(),
+        candidate: counts(cell.counts.candidate),
+        stable: counts(cell.counts.stable),
+    };
+    observed.cells.iter().map(cell).collect()
 }

@@ -49,7 +49,7 @@ pub use counts::Dropped;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
 pub use samples::Sample;
-pub use standing::Standing;
+pub use standing::{Beside, Rate, Standing};
 pub use study::Study;
 pub use subject::Subject;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::counts::{Counted, Dropped, SIZES};
-use super::standing::Standing;
+use super::standing::{Beside, Standing};
 use super::study::{Saved, Study, point};
 use crate::domain::rollout::{Rollout, RolloutId};
 use crate::domain::sampling::Sample;
@@ -29,9 +29,13 @@ impl StudyReport {
 
     /// The report. `rollout` says whose it is.
     pub fn json(&self, model: &str, rollout: &Rollout) -> Value {
-        let Saved { gathered, counted, hours } = &self.0;
+        let Saved { gathered, counted, hours, with_live } = &self.0;
         let evidence = &gathered.evidence;
-        let standing = Standing::of(evidence, None, false, counted.unseen_size());
+        let of_pairs = || {
+            let pairs = Some((evidence, None));
+            Standing::of(evidence.limits(), pairs, counted.unseen_size(), Beside::default())
+        };
+        let standing = with_live.clone().unwrap_or_else(of_pairs);
         let pairs = &rollout.plan.pairs;
         let mut report = json!({
             "model": model,
@@ -83,17 +87,12 @@ fn verdict(standing: &Standing, rollout: &Rollout) -> Value {
         "reason": standing.verdict.reason(),
         "pairs": standing.pairs,
         "log_fail": standing.log_fail,
-        "log_pass": finite(standing.log_pass),
+        "log_pass": standing.log_pass,
         "alpha": gates.alpha,
         "beta": gates.beta,
         "by_metric": standing.by_metric,
         "gates": standing.gates,
     })
-}
-
-/// JSON has no infinity.
-fn finite(number: f64) -> Option<f64> {
-    number.is_finite().then_some(number)
 }
 
 fn sampling(counted: &Counted, sample: Sample) -> Value {

@@ -3,11 +3,17 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::domain::analysis::{GateState, MetricEvidence, PairEvidence, Verdict};
-use crate::domain::rollout::{Decision, Judgement};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::analysis::{
+    Alarm, GateState, Gates, Judged, LiveEvidence, Metric, MetricEvidence, PairEvidence, Rates,
+    Trial, Verdict, judge,
+};
+use crate::domain::rollout::Decision;
+use crate::domain::weight::Weight;
 
 /// A verdict, and what it rests on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Standing {
     /// The verdict.
     pub verdict: Verdict,
@@ -17,51 +23,66 @@ pub struct Standing {
     pub by_metric: Vec<MetricEvidence>,
     /// The log of the evidence against it, of all metrics together.
     pub log_fail: f64,
-    /// The log of the proof of the gate that is furthest from passing.
-    pub log_pass: f64,
+    /// The log of the proof of the gate that is furthest from passing; none where there is no gate.
+    pub log_pass: Option<f64>,
     /// How many pairs there were.
     pub pairs: u64,
 }
 
+/// What is known of a candidate besides pairs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'e> {
+    /// What live requests have shown, in a rollout with shares of the traffic.
+    pub live: Option<&'e LiveEvidence>,
+    /// The share that the candidate gets when it passes, while both versions answer.
+    pub next: Option<Weight>,
+    /// What takes it back whatever the evidence.
+    pub alarm: Option<Alarm<'e>>,
+    /// How many requests go to the candidate in a second, where that is known.
+    pub requests: Option<f64>,
+}
+
 impl Standing {
-    /// Of pairs that came at this rate in a second. `unseen` is the upper bound in bytes of a class of requests that are
-    /// too large to be compared.
-    pub(super) fn of(
-        evidence: &PairEvidence,
-        rate: Option<f64>,
-        candidate_is_stuck: bool,
+    /// What all of it comes to. Pairs come at this rate in a second; `unseen` is the upper bound in bytes of a class of
+    /// requests that are too large to be compared.
+    pub fn of(
+        gates: &Gates,
+        pairs: Option<(&PairEvidence, Option<f64>)>,
         unseen: Option<u64>,
+        beside: Beside<'_>,
     ) -> Self {
-        let (gates, by_metric) = (evidence.gates(), evidence.by_metric());
-        let verdict = match (evidence.judge(rate), unseen) {
-            (_, _) if candidate_is_stuck => Verdict::Fail {
-                reason: "a run of the candidate did not end, and could not be stopped".to_owned(),
-                by_metric: by_metric.clone(),
+        let Beside { live, next, alarm, requests } = beside;
+        let rates = Rates { requests, pairs: pairs.and_then(|(_, rate)| rate) };
+        let pairs = pairs.map(|(pairs, _)| pairs);
+        let stable_suffers = false;
+        let trial = Trial { gates, live, pairs, next, alarm, stable_suffers, rates };
+        let Judged { verdict, gates, by_metric, log_fail, log_pass } = judge(&trial);
+        let verdict = match (verdict, unseen) {
+            (Verdict::Pass { .. }, Some(bytes)) => Verdict::Inconclusive {
+                reason: too_large(bytes),
+                needs: None,
+                needs_requests: None,
             },
-            (Verdict::Pass { .. }, Some(bytes)) => {
-                Verdict::Inconclusive { reason: too_large(bytes), needs: None }
-            }
             (verdict, Some(_) | None) => verdict,
         };
-        Self {
-            log_pass: gates.iter().map(|gate| gate.log_pass).fold(f64::INFINITY, f64::min),
-            log_fail: evidence.log_fail(),
-            pairs: evidence.pairs(),
-            verdict,
-            gates,
-            by_metric,
-        }
+        let log_pass = Some(log_pass).filter(|log_pass| log_pass.is_finite());
+        let pairs = pairs.map_or(0, PairEvidence::pairs);
+        Self { verdict, gates, by_metric, log_fail, log_pass, pairs }
+    }
+
+    /// Whether live requests have a part in it: then the errors of pairs are a metric of their own.
+    pub(super) fn is_with_live(&self) -> bool {
+        self.by_metric.iter().any(|evidence| evidence.metric == Metric::PairErrors)
     }
 
     /// What follows from it for the rollout.
-    pub fn judgement(&self) -> Judgement {
-        let decision = match &self.verdict {
+    pub fn decision(&self) -> Decision {
+        match &self.verdict {
             Verdict::Pass { .. } => Decision::Pass,
             Verdict::Fail { .. } => Decision::Fail,
+            Verdict::Hold { .. } => Decision::Hold,
             Verdict::Inconclusive { .. } => Decision::Inconclusive,
-        };
-        let reason = self.verdict.reason().to_owned();
-        Judgement { decision, reason, pairs: self.pairs, epoch: 0, requests: 0 }
+        }
     }
 }
 
@@ -75,21 +96,21 @@ fn too_large(bytes: u64) -> String {
     )
 }
 
-/// How many pairs there are in a second, over the last minute.
+/// How many of something there are in a second, over the last minute.
 #[derive(Debug, Default)]
-pub(super) struct Rate(VecDeque<(Instant, u64)>);
+pub struct Rate(VecDeque<(Instant, u64)>);
 
 impl Rate {
-    /// There were so many pairs up to now. None before there is anything to compare with.
-    pub(super) fn observe(&mut self, now: Instant, pairs: u64) -> Option<f64> {
+    /// There were so many up to now. None before there is anything to compare with.
+    pub fn observe(&mut self, now: Instant, count: u64) -> Option<f64> {
         const OVER: Duration = Duration::from_secs(60);
         while self.0.len() > 1 && self.0.front().is_some_and(|(at, _)| now - *at > OVER) {
             self.0.pop_front();
         }
-        self.0.push_back((now, pairs));
+        self.0.push_back((now, count));
         let (since, before) = *self.0.front()?;
         let passed = now.saturating_duration_since(since).as_secs_f64();
-        (passed >= 1.0).then(|| pairs.saturating_sub(before) as f64 / passed)
+        (passed >= 1.0).then(|| count.saturating_sub(before) as f64 / passed)
     }
 }
 

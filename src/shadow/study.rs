@@ -13,9 +13,9 @@ use super::hours::Hours;
 use super::job::Job;
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
-use super::standing::{Rate, Standing};
+use super::standing::{Beside, Rate, Standing};
 use super::subject::{Orders, Subject};
-use crate::domain::analysis::{PairEvidence, PairOutcome, RunOutcome};
+use crate::domain::analysis::{Alarm, PairEvidence, PairOutcome, RunOutcome};
 use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
@@ -76,6 +76,9 @@ pub(super) struct Saved {
     pub(super) gathered: Gathered,
     pub(super) counted: Counted,
     pub(super) hours: Hours,
+    /// What it came to together with live requests, where these are judged.
+    #[serde(default)]
+    pub(super) with_live: Option<Standing>,
 }
 
 impl Study {
@@ -157,9 +160,9 @@ impl Study {
         self.lock().samples.get(number)
     }
 
-    /// Judges by all pairs so far, and counts them into the present hour. None when a worker is in the middle of
-    /// adding to them: then it is for the next time.
-    pub fn judge(&self, now: WallTime) -> Option<Arc<Standing>> {
+    /// Judges by all pairs so far and by what else is known, and counts them into the present hour. None when a worker
+    /// is in the middle of adding to them: then it is for the next time.
+    pub fn judge(&self, now: WallTime, beside: Beside<'_>) -> Option<Arc<Standing>> {
         let mut seen = match self.seen.try_lock() {
             Ok(seen) => seen,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -172,7 +175,10 @@ impl Study {
         hold(&self.hours).count(now, counted, *agreed);
         let rate = hold(&self.rate).observe(Instant::now(), evidence.pairs());
         let is_stuck = self.candidate_is_stuck.load(Ordering::Relaxed);
-        let standing = Arc::new(Standing::of(evidence, rate, is_stuck, unseen));
+        let alarm = beside.alarm.or(is_stuck.then_some(Alarm::Stuck));
+        let beside = Beside { alarm, ..beside };
+        let pairs = Some((&*evidence, rate));
+        let standing = Arc::new(Standing::of(evidence.limits(), pairs, unseen, beside));
         drop(seen);
         self.standing.store(Some(standing.clone()));
         Some(standing)
@@ -199,7 +205,10 @@ impl Study {
     fn saved(&self, gathered: Gathered, now: WallTime) -> Saved {
         let (counted, mut hours) = (self.counts.now(), hold(&self.hours));
         hours.count(now, counted.clone(), gathered.agreed);
-        Saved { gathered, counted, hours: hours.clone() }
+        let standing = self.standing();
+        let is_with_live = |standing: &&Arc<Standing>| standing.is_with_live();
+        let with_live = standing.as_ref().filter(is_with_live).map(|it| Standing::clone(it));
+        Saved { gathered, counted, hours: hours.clone(), with_live }
     }
 
     /// A run of this version does not end.

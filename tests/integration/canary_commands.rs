@@ -10,7 +10,7 @@ use crate::support::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two steps, of which each takes the requests that it gets and nothing else. Nothing is compared.
+/// Two steps, of which each takes the requests that it needs and nothing else. No request is run twice.
 const SETTINGS: &str = r#"
 [rollout]
 strategy = "canary"

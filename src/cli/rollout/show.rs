@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cli::table::{ago, named, roughly, short, with_header};
 
@@ -37,6 +38,9 @@ pub(super) struct Rollout {
     verdict: Option<Verdict>,
     #[serde(default)]
     counts: Option<Counts>,
+    /// What is judged, and where each limit stands.
+    #[serde(default)]
+    pub(super) gates: Vec<Value>,
 }
 
 /// What the evidence says so far.
@@ -191,7 +195,7 @@ pub(super) fn history_table(rollouts: &[Rollout], now: SystemTime) -> String {
 /// Rollouts to show.
 #[cfg(test)]
 pub(super) mod testing {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -218,7 +222,7 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::testing::{canary, read};
     use super::*;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::live::LiveCounts;
+
 /// The limits that a rollout is judged by. They are fixed when it begins: evidence means nothing under others.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Gates {
@@ -17,6 +19,35 @@ pub struct Gates {
     pub latency: LatencyLimits,
     /// On the share of pairs that answer differently. `None` where outputs are shown and not judged.
     pub outputs: Option<OutputLimits>,
+    /// How much larger a share of all requests may fail because of the candidate, with the next share of the traffic.
+    #[serde(default = "default_harm_budget")]
+    pub harm_budget: f64,
+    /// How much is staked on each metric.
+    #[serde(default)]
+    pub stakes: Stakes,
+}
+
+/// How much is staked on each metric, beside the others that a rollout has.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Stakes {
+    /// On failed live requests.
+    pub live_errors: f64,
+    /// On failed runs of pairs.
+    pub pair_errors: f64,
+    /// On how long the runs of pairs take.
+    pub latency: f64,
+    /// On what they answer.
+    pub outputs: f64,
+}
+
+impl Default for Stakes {
+    fn default() -> Self {
+        Self { live_errors: 0.35, pair_errors: 0.15, latency: 0.25, outputs: 0.25 }
+    }
+}
+
+fn default_harm_budget() -> f64 {
+    0.01
 }
 
 /// Limits on failed runs.
@@ -57,6 +88,8 @@ impl Default for Gates {
             errors: ErrorLimits { ratio: 1.2, floor: 0.001, pair_excess: 0.02 },
             latency: LatencyLimits { margin: 0.25, floor: Duration::from_millis(1) },
             outputs: Some(OutputLimits { reject: 0.10, prove: 0.15 }),
+            harm_budget: default_harm_budget(),
+            stakes: Stakes::default(),
         }
     }
 }
@@ -76,14 +109,15 @@ impl Gates {
 /// Where a candidate stands with one limit.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct GateState {
-    /// `errors`, `latency`, or `outputs.` and the name of an output.
+    /// `errors`, `pair-errors`, `latency`, or `outputs.` and the name of an output.
     pub name: String,
     /// Whether it has passed.
     pub status: GateStatus,
-    /// Pairs that count for it.
+    /// Pairs that count for it; none where live requests do.
     pub pairs: u64,
     /// In how many of them something was worse: only the candidate failed, it was slower, or it answered
-    /// differently. A pair of several rows of which some differ counts in part.
+    /// differently. A pair of several rows of which some differ counts in part. Of live requests, how many the
+    /// candidate failed.
     pub count: f64,
     /// The share that `count` is; absent without pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,9 +133,31 @@ pub struct GateState {
     pub log_pass: f64,
     /// The log of the evidence that it is beyond what is tolerated.
     pub log_fail: f64,
-    /// About how many more pairs will prove it, if things stay as they are; absent where that is not yet estimable.
+    /// About how many more pairs, or requests to the candidate, will prove it, if things stay as they are; absent where
+    /// that is not yet estimable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<u64>,
+    /// What live requests have shown, where they count for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveShares>,
+}
+
+impl GateState {
+    /// How many pairs or requests to the candidate count for it.
+    pub(super) fn cases(&self) -> u64 {
+        self.live.as_ref().map_or(self.pairs, |live| live.candidate.requests)
+    }
+}
+
+/// Which version failed how often while both answered live requests.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct LiveShares {
+    /// The candidate.
+    pub candidate: LiveCounts,
+    /// Stable, over all shares of the traffic: not comparable where these have changed.
+    pub stable: LiveCounts,
+    /// The candidate's share of failures is proven to be larger than stable's by less than this, at any time.
+    pub excess_below: f64,
 }
 
 /// Whether a gate has passed.
@@ -116,12 +172,12 @@ pub enum GateStatus {
     Failed,
 }
 
-/// About how many pairs are missing in a proof that has grown to `log_pass` over so many.
-pub(super) fn needs(log_pass: f64, bar: f64, pairs: u64) -> Option<u64> {
+/// About how many cases are missing in a proof that has grown to `log_pass` over so many.
+pub(super) fn needs(log_pass: f64, bar: f64, cases: u64) -> Option<u64> {
     if log_pass >= bar {
         return Some(0);
     }
-    (log_pass > 0.0).then(|| (pairs as f64 * (bar / log_pass - 1.0)).ceil() as u64)
+    (log_pass > 0.0).then(|| (cases as f64 * (bar / log_pass - 1.0)).ceil() as u64)
 }
 
 #[cfg(test)]

@@ -9,8 +9,11 @@ const MISS: f64 = 0.05 / 2.0;
 /// which has to be much worse: these narrow an interval down however many pairs there are.
 const MULTIPLES: [f64; 8] = [1.03, 1.07, 1.15, 1.33, 2.0, 4.0, 10.0, 100.0];
 
-/// Halvings until an interval is as narrow as the numbers allow.
-const HALVINGS: usize = 60;
+/// Steps after which an end is as exact as the numbers allow. Far fewer do.
+const STEPS: usize = 120;
+
+/// An end is known when it is known to this share of itself.
+const EXACT: f64 = 1e-13;
 
 /// The 95 % confidence sequence of a share after `hits` of `cases`: with that chance the true share is in all the
 /// intervals that will ever be shown. It may change with time, as long as it stays on the same side of the ends.
@@ -19,10 +22,12 @@ pub(super) fn interval(cases: f64, hits: f64) -> Option<[f64; 2]> {
         return None;
     }
     let (seen, bar) = ((hits / cases).clamp(0.0, 1.0), (1.0 / MISS).ln());
-    // Both fortunes are monotonic in the share between what was seen and the end.
-    let lowest = boundary(seen, 0.0, |share| log_value(&above(share, cases, hits)) >= bar);
+    // About as far away as if chance were normal; both fortunes are monotonic on the way to the end.
+    let stride = (2.0 * bar * seen * (1.0 - seen) / cases).sqrt() + bar / cases;
+    let way_to = |end| Way { from: seen, stride, end };
+    let lowest = way_to(0.0).first_refuted(|share| log_value(&above(share, cases, hits)) - bar);
     let highest =
-        boundary(seen, 1.0, |share| log_value(&less_often_than(share, cases, hits)) >= bar);
+        way_to(1.0).first_refuted(|share| log_value(&less_often_than(share, cases, hits)) - bar);
     Some([lowest, highest])
 }
 
@@ -32,17 +37,88 @@ fn above(share: f64, cases: f64, hits: f64) -> [Bet; 8] {
     evenly(MULTIPLES, |multiple| likelihood_ratio(hits, cases - hits, guess(multiple), share))
 }
 
-/// The last share on the way from `seen` to `end` that is not refuted.
-fn boundary(seen: f64, end: f64, is_refuted: impl Fn(f64) -> bool) -> f64 {
-    let (mut open, mut refuted) = (seen, end);
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(open, refuted);
-        if middle == open || middle == refuted {
+/// Where the first value that is refuted is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    /// What is likely not refuted.
+    pub(super) from: f64,
+    /// About how far it is from there.
+    pub(super) stride: f64,
+    /// Nothing is claimed of what lies behind: this counts as refuted.
+    pub(super) end: f64,
+}
+
+impl Way {
+    /// The first value that is refuted: `beyond` grows on the way, and from there on it is not negative.
+    pub(super) fn first_refuted(self, beyond: impl Fn(f64) -> f64) -> f64 {
+        let from = (self.from, beyond(self.from));
+        if from.1 >= 0.0 {
+            return self.from;
+        }
+        match self.bracket(from, &beyond) {
+            Some((open, refuted)) => narrowed(open, refuted, &beyond),
+            None => self.end,
+        }
+    }
+
+    /// Two values with the first refuted one in between, and what `beyond` is there: in strides that double, and leave less
+    /// and less before the end. None where all is open.
+    fn bracket(
+        self,
+        mut open: (f64, f64),
+        beyond: &impl Fn(f64) -> f64,
+    ) -> Option<((f64, f64), (f64, f64))> {
+        let (mut stride, mut left) = (self.stride, 0.5);
+        loop {
+            let rest = self.end - open.0;
+            let mut next = open.0 + stride.copysign(rest);
+            stride *= 2.0;
+            if (next - open.0).abs() >= rest.abs() {
+                next = self.end - left * rest;
+                left *= left;
+            }
+            if (self.end - next).abs() <= EXACT * self.from.abs() {
+                return None;
+            }
+            let value = beyond(next);
+            if value >= 0.0 {
+                return Some((open, (next, value)));
+            }
+            open = (next, value);
+        }
+    }
+}
+
+/// Follows the line through both ends, with an end that stays drawn closer (Dowell and Jarratt 1971), and halves now and
+/// then, as the line is of no use where the value bends much.
+fn narrowed(mut open: (f64, f64), mut refuted: (f64, f64), beyond: &impl Fn(f64) -> f64) -> f64 {
+    let mut moved_refuted = None;
+    for step in 1..STEPS {
+        let middle = f64::midpoint(open.0, refuted.0);
+        let width = (open.0 - refuted.0).abs();
+        if width <= EXACT * middle.abs() || middle == open.0 || middle == refuted.0 {
             break;
         }
-        if is_refuted(middle) { refuted = middle } else { open = middle }
+        let on_line = open.0 + (refuted.0 - open.0) * open.1 / (open.1 - refuted.1);
+        let next = if step % 3 == 0 || !on_line.is_finite() {
+            middle
+        } else {
+            // Just beside an end, so that the other one follows when this one is as good as exact.
+            let beside = EXACT / 4.0 * middle.abs();
+            let (low, high) = (open.0.min(refuted.0), open.0.max(refuted.0));
+            on_line.max(low + beside).min(high - beside)
+        };
+        let value = beyond(next);
+        let is_refuted = value >= 0.0;
+        let (moves, stays) =
+            if is_refuted { (&mut refuted, &mut open) } else { (&mut open, &mut refuted) };
+        *moves = (next, value);
+        if moved_refuted == Some(is_refuted) {
+            stays.1 /= 2.0;
+        }
+        moved_refuted = Some(is_refuted);
     }
-    refuted
+    refuted.0
 }
 
 #[cfg(test)]
@@ -70,6 +146,23 @@ mod tests {
             }
             assert!(before[1] / before[0] < 1.05, "{before:?}");
         }
+    }
+
+    #[test]
+    fn an_end_is_found_in_a_few_steps() {
+        let steps = std::cell::Cell::new(0);
+        let way = |stride| Way { from: 0.0, stride, end: 1.0 };
+        for root in [1e-9, 0.003, 0.4, 0.999] {
+            steps.set(0);
+            let found = way(3.0 * root).first_refuted(|x: f64| {
+                steps.set(steps.get() + 1);
+                5000.0 * (x / root).ln().max(-700.0)
+            });
+            assert!((found / root - 1.0).abs() < 1e-12 && found >= root, "{found} for {root}");
+            assert!(steps.get() < 30, "{} steps to {root}", steps.get());
+        }
+        assert_eq!(way(0.1).first_refuted(|_| -1.0), 1.0);
+        assert_eq!(way(0.1).first_refuted(|_| 1.0), 0.0);
     }
 
     #[test]

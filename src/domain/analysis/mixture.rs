@@ -69,6 +69,23 @@ pub(super) fn likelihood_ratio(hits: f64, misses: f64, p: f64, p0: f64) -> f64 {
     times(hits, (p / p0).ln()) + times(misses, (-p).ln_1p() - (-p0).ln_1p())
 }
 
+/// Against "what happens, happens on the candidate's side at most `tolerated` times as often as on stable's", where a
+/// request is on the candidate's side with the chance `weight`: the log of what the bet on `risk` times as much grows
+/// to, after it happened so often on either side.
+///
+/// With ρ times as much it is the candidate's side in the share wρ/(wρ+1−w) of all times. What does not happen tells
+/// nothing, and so it does not matter how often something happens on both sides.
+pub(super) fn relative_risk(
+    weight: f64,
+    tolerated: f64,
+    risk: f64,
+    (candidate, stable): (f64, f64),
+) -> f64 {
+    let other = 1.0 - weight;
+    let dilution = ((weight * tolerated + other) / (weight * tolerated * risk + other)).ln();
+    times(candidate, risk.ln() + dilution) + times(stable, dilution)
+}
+
 /// `count` factors with this log. What did not happen has no weight, whatever the log; a count that is
 /// negative by rounding did not happen.
 pub(super) fn times(count: f64, log: f64) -> f64 {

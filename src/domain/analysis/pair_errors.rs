@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::gates::ErrorLimits;
-use super::mixture::{Bet, log_value, more_often_than, on_fractions, on_risks, times};
+use super::mixture::{
+    Bet, log_value, more_often_than, on_fractions, on_risks, relative_risk, times,
+};
 use super::restarts::{Schedule, Starts};
 
 /// Nearly every run may fail and there is still something to bet on.
@@ -71,14 +73,10 @@ impl PairErrors {
         if self.pairs == 0 { 0.0 } else { self.only_stable as f64 / self.pairs as f64 }
     }
 
-    /// Of the runs that failed alone the candidate's are the share ρ/(1+ρ), if it fails ρ times as often.
+    /// There are as many runs on either side.
     fn relative(&self, limits: &ErrorLimits) -> [Bet; 7] {
-        let (candidate, stable) = (self.only_candidate as f64, self.only_stable as f64);
-        let tolerated = limits.ratio;
-        on_risks(|risk| {
-            let dilution = ((1.0 + tolerated) / (1.0 + tolerated * risk)).ln();
-            times(candidate, risk.ln() + dilution) + times(stable, dilution)
-        })
+        let alone = (self.only_candidate as f64, self.only_stable as f64);
+        on_risks(|risk| relative_risk(0.5, limits.ratio, risk, alone))
     }
 
     fn absolute(&self, limits: &ErrorLimits) -> [Bet; 7] {

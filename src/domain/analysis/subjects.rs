@@ -1,178 +1,155 @@
-//! What is judged by itself: errors, latency, and each output.
+//! What is judged by itself: errors of live requests and of pairs, latency, and each output.
 //!
-//! Each has evidence against the candidate and a proof for it. What takes the candidate back is the mean of the
-//! evidence, which is a fortune itself however the subjects depend on each other; what lets it pass is that every
-//! subject's own proof is complete.
+//! Each has evidence against the candidate and a proof for it, and knows what was seen of it and what is tolerated.
 
-use super::evidence::{OutputEvidence, PairEvidence};
-use super::gates::{ErrorLimits, GateState, GateStatus, LatencyLimits, OutputLimits, needs};
-use super::interval::interval;
+use super::evidence::OutputEvidence;
+use super::gates::{ErrorLimits, Gates, LatencyLimits, LiveShares, OutputLimits};
 use super::latency::Latency;
-use super::mixture::{Bet, log_value, normalised};
+use super::live::LiveEvidence;
 use super::pair_errors::PairErrors;
 use super::restarts::Schedule;
 use super::verdict::Metric;
+use crate::domain::weight::Weight;
 
 /// One subject, with what was seen of it and what is tolerated.
 #[derive(Clone, Copy)]
 pub(super) enum Subject<'e> {
-    Errors(&'e PairErrors, &'e ErrorLimits),
-    Latency(&'e Latency, &'e LatencyLimits),
-    Output(&'e OutputEvidence, &'e OutputLimits),
+    LiveErrors {
+        live: &'e LiveEvidence,
+        /// What the candidate is to be proven good enough for. None where it is not to get more traffic.
+        next: Option<Weight>,
+    },
+    PairErrors {
+        errors: &'e PairErrors,
+        limits: &'e ErrorLimits,
+        /// Whether live requests are judged as well.
+        role: PairErrorsRole,
+        schedule: &'e Schedule,
+    },
+    Latency {
+        latency: &'e Latency,
+        limits: &'e LatencyLimits,
+        schedule: &'e Schedule,
+    },
+    Output {
+        output: &'e OutputEvidence,
+        limits: &'e OutputLimits,
+        schedule: &'e Schedule,
+    },
+}
+
+/// What is asked of the errors on pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PairErrorsRole {
+    /// They are the only errors there are.
+    Alone,
+    /// Live requests are judged as well, and there is nothing to prove by them: both versions do not answer.
+    BesideLive,
+    /// What is to be proven is proven by live requests.
+    BehindLive,
 }
 
 impl Subject<'_> {
     pub(super) fn metric(self) -> Metric {
         match self {
-            Self::Errors(..) => Metric::Errors,
-            Self::Latency(..) => Metric::Latency,
-            Self::Output(..) => Metric::Outputs,
+            Self::LiveErrors { .. } => Metric::Errors,
+            Self::PairErrors { role: PairErrorsRole::Alone, .. } => Metric::Errors,
+            Self::PairErrors {
+                role: PairErrorsRole::BesideLive | PairErrorsRole::BehindLive,
+                ..
+            } => Metric::PairErrors,
+            Self::Latency { .. } => Metric::Latency,
+            Self::Output { .. } => Metric::Outputs,
         }
     }
 
     /// The name of its gate.
-    pub(super) fn gate(self) -> String {
+    pub(super) fn name(self) -> String {
         match self {
-            Self::Errors(..) | Self::Latency(..) => self.metric().name().to_owned(),
-            Self::Output(output, _) => format!("outputs.{}", output.name),
+            Self::LiveErrors { .. } | Self::PairErrors { .. } | Self::Latency { .. } => {
+                self.metric().name().to_owned()
+            }
+            Self::Output { output, .. } => format!("outputs.{}", output.name),
         }
     }
 
-    fn has_stake(self) -> bool {
+    /// What is staked on it, beside the others. `outputs` is the number of outputs that have a stake.
+    pub(super) fn stake(self, gates: &Gates, outputs: usize) -> f64 {
+        let stakes = &gates.stakes;
         match self {
-            Self::Errors(..) | Self::Latency(..) => true,
-            Self::Output(output, _) => output.has_stake,
+            Self::LiveErrors { .. } => stakes.live_errors,
+            Self::PairErrors { .. } => stakes.pair_errors,
+            Self::Latency { .. } => stakes.latency,
+            Self::Output { output, .. } if output.has_stake => stakes.outputs / outputs as f64,
+            Self::Output { .. } => 0.0,
         }
     }
 
-    fn has_gate(self) -> bool {
+    /// Whether it must be proven to be within its limit.
+    pub(super) fn has_gate(self) -> bool {
         match self {
-            Self::Errors(..) | Self::Latency(..) => true,
-            Self::Output(output, _) => output.is_judged,
+            Self::LiveErrors { next, .. } => next.is_some(),
+            Self::PairErrors { role, .. } => role != PairErrorsRole::BehindLive,
+            Self::Latency { .. } => true,
+            Self::Output { output, .. } => output.is_judged,
         }
     }
 
-    fn log_fail(self, schedule: &Schedule) -> f64 {
+    pub(super) fn log_fail(self) -> f64 {
         match self {
-            Self::Errors(errors, limits) => errors.log_fail(limits, schedule),
-            Self::Latency(latency, _) => latency.log_fail(schedule),
-            Self::Output(output, limits) => output.flips.log_fail(limits, schedule),
+            Self::LiveErrors { live, .. } => live.log_fail(),
+            Self::PairErrors { errors, limits, schedule, .. } => errors.log_fail(limits, schedule),
+            Self::Latency { latency, schedule, .. } => latency.log_fail(schedule),
+            Self::Output { output, limits, schedule } => output.flips.log_fail(limits, schedule),
         }
     }
 
-    fn log_pass(self) -> f64 {
+    pub(super) fn log_pass(self) -> f64 {
         match self {
-            Self::Errors(errors, limits) => errors.log_pass(limits),
-            Self::Latency(latency, _) => latency.log_pass(),
-            Self::Output(output, limits) => output.flips.log_pass(limits),
+            Self::LiveErrors { live, next } => next.map_or(0.0, |next| live.log_pass(next)),
+            Self::PairErrors { errors, limits, .. } => errors.log_pass(limits),
+            Self::Latency { latency, .. } => latency.log_pass(),
+            Self::Output { output, limits, .. } => output.flips.log_pass(limits),
         }
     }
 
-    /// Its counts.
-    fn seen(self) -> (u64, f64) {
+    /// How often it was looked at, and in how many of these times something was worse.
+    pub(super) fn seen(self) -> (u64, f64) {
         match self {
-            Self::Errors(errors, _) => (errors.pairs, errors.only_candidate as f64),
-            Self::Latency(latency, _) => (latency.pairs, latency.slower as f64),
-            Self::Output(output, _) => (output.flips.pairs, output.flips.differing),
+            Self::LiveErrors { live, .. } => {
+                let candidate = live.candidate();
+                (candidate.requests, candidate.failed as f64)
+            }
+            Self::PairErrors { errors, .. } => (errors.pairs, errors.only_candidate as f64),
+            Self::Latency { latency, .. } => (latency.pairs, latency.slower as f64),
+            Self::Output { output, .. } => (output.flips.pairs, output.flips.differing),
         }
     }
 
     /// The share that is tolerated, and the one that must be proven not to be reached.
-    fn limits(self) -> (f64, f64) {
+    pub(super) fn limits(self) -> (f64, f64) {
         match self {
-            Self::Errors(errors, limits) => {
+            Self::LiveErrors { live, next } => {
+                let excess = next.map_or(0.0, |next| live.largest_excess(next));
+                (live.tolerated(), live.share_of_stable().unwrap_or(0.0) + excess)
+            }
+            Self::PairErrors { errors, limits, .. } => {
                 (errors.tolerated(limits), errors.share_of_stable() + limits.pair_excess)
             }
-            Self::Latency(..) => (0.5, 0.5),
-            Self::Output(_, limits) => (limits.reject, limits.prove),
+            Self::Latency { .. } => (0.5, 0.5),
+            Self::Output { limits, .. } => (limits.reject, limits.prove),
         }
     }
-}
 
-impl PairEvidence {
-    /// Where the candidate stands with each limit.
-    pub fn gates(&self) -> Vec<GateState> {
-        let is_enough = |bet: &Bet| bet.weight.ln() + bet.growth >= self.gates.log_reject();
-        let stakes = self.stakes().into_iter().filter(|(_, bet)| is_enough(bet));
-        let failed: Vec<String> =
-            stakes.map(|(subject, _)| subject).chain(self.culprit()).map(Subject::gate).collect();
-        self.gated().map(|subject| self.gate_state(subject, &failed)).collect()
-    }
-
-    /// The log of the evidence that the candidate is to be taken back: the mean over all subjects.
-    pub fn log_fail(&self) -> f64 {
-        let bets: Vec<Bet> = self.stakes().into_iter().map(|(_, bet)| bet).collect();
-        log_value(&bets)
-    }
-
-    /// The log of the proof that is furthest from complete.
-    pub fn log_pass(&self) -> f64 {
-        self.gated().map(Subject::log_pass).fold(f64::INFINITY, f64::min)
-    }
-
-    /// What takes the candidate back, if anything does: the subject that tells most.
-    pub(super) fn culprit(&self) -> Option<Subject<'_>> {
-        if self.log_fail() < self.gates.log_reject() {
-            return None;
-        }
-        let told = |bet: &Bet| bet.weight.ln() + bet.growth;
-        let most = self.stakes().into_iter().max_by(|(_, a), (_, b)| told(a).total_cmp(&told(b)));
-        most.map(|(subject, _)| subject)
-    }
-
-    /// What the stake is on, how much of it, and what that has grown to.
-    pub(super) fn stakes(&self) -> Vec<(Subject<'_>, Bet)> {
-        let subjects: Vec<_> = self.subjects().filter(|subject| subject.has_stake()).collect();
-        let outputs = self.outputs.iter().filter(|output| output.has_stake).count();
-        let bet = |subject: &Subject<'_>| {
-            let weight = match subject {
-                Subject::Errors(..) | Subject::Latency(..) => subject.metric().weight(),
-                Subject::Output(..) => subject.metric().weight() / outputs as f64,
-            };
-            Bet { weight, growth: subject.log_fail(&self.schedule) }
-        };
-        let bets = normalised(subjects.iter().map(bet).collect());
-        subjects.into_iter().zip(bets).collect()
-    }
-
-    /// What must be proven.
-    fn gated(&self) -> impl Iterator<Item = Subject<'_>> {
-        self.subjects().filter(|subject| subject.has_gate())
-    }
-
-    fn subjects(&self) -> impl Iterator<Item = Subject<'_>> {
-        let errors = Subject::Errors(&self.errors, &self.gates.errors);
-        let latency = Subject::Latency(&self.latency, &self.gates.latency);
-        let outputs = self.gates.outputs.iter().flat_map(|limits| {
-            self.outputs.iter().map(move |output| Subject::Output(output, limits))
-        });
-        [errors, latency].into_iter().chain(outputs)
-    }
-
-    fn gate_state(&self, subject: Subject<'_>, failed: &[String]) -> GateState {
-        let (name, log_pass) = (subject.gate(), subject.log_pass());
-        let (pairs, count) = subject.seen();
-        let (limit, prove) = subject.limits();
-        let bar = self.gates.log_prove();
-        let status = if failed.contains(&name) {
-            GateStatus::Failed
-        } else if log_pass >= bar {
-            GateStatus::Passed
-        } else {
-            GateStatus::Open
-        };
-        GateState {
-            name,
-            status,
-            pairs,
-            count,
-            estimate: (pairs > 0).then(|| count / pairs as f64),
-            limit,
-            prove,
-            interval: interval(pairs as f64, count),
-            log_pass,
-            log_fail: subject.log_fail(&self.schedule),
-            needs: needs(log_pass, bar, pairs),
+    /// Who failed, where live requests are counted.
+    pub(super) fn shares(self) -> Option<LiveShares> {
+        match self {
+            Self::LiveErrors { live, .. } => Some(LiveShares {
+                candidate: live.candidate(),
+                stable: live.stable(),
+                excess_below: live.excess_below(),
+            }),
+            Self::PairErrors { .. } | Self::Latency { .. } | Self::Output { .. } => None,
         }
     }
 }

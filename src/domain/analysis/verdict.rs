@@ -1,11 +1,6 @@
-//! The verdict: take the candidate back, let it pass, or wait.
+//! The verdict: take the candidate back, let it pass, hold, or wait.
 
 use serde::{Deserialize, Serialize};
-
-use super::evidence::PairEvidence;
-use super::gates::GateStatus;
-use super::mixture::{log_value, normalised};
-use super::reasons::{accusation, what_is_missing, what_is_proven};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -13,7 +8,7 @@ use super::reasons::{accusation, what_is_missing, what_is_proven};
 pub enum Verdict {
     /// The candidate is proven to be within all limits.
     Pass {
-        /// Which limits, and by how many pairs.
+        /// Which limits, and by how much evidence.
         reason: String,
     },
     /// The candidate is to be taken back.
@@ -23,12 +18,21 @@ pub enum Verdict {
         /// How much each metric tells.
         by_metric: Vec<MetricEvidence>,
     },
+    /// Something is wrong that is not known to be the candidate's fault: it gets no more traffic while that lasts.
+    Hold {
+        /// What was seen.
+        reason: String,
+        /// What is in doubt.
+        doubt: Doubt,
+    },
     /// It is not known yet.
     Inconclusive {
         /// What is missing.
         reason: String,
         /// About how many pairs; none where that is not yet estimable.
         needs: Option<u64>,
+        /// About how many requests to the candidate; likewise.
+        needs_requests: Option<u64>,
     },
 }
 
@@ -38,6 +42,7 @@ impl Verdict {
         match self {
             Self::Pass { .. } => "pass",
             Self::Fail { .. } => "fail",
+            Self::Hold { .. } => "hold",
             Self::Inconclusive { .. } => "inconclusive",
         }
     }
@@ -47,17 +52,44 @@ impl Verdict {
         match self {
             Self::Pass { reason }
             | Self::Fail { reason, .. }
+            | Self::Hold { reason, .. }
             | Self::Inconclusive { reason, .. } => reason,
         }
     }
+}
+
+/// What is in doubt while a candidate is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// The candidate does not have the requests that chance would give it.
+    SampleRatio,
+    /// Stable answers much more slowly than before the rollout, maybe because both share a machine.
+    StableSuffers,
+}
+
+/// What takes a candidate back whatever the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm<'a> {
+    /// It failed in so many requests one after another that stable then answered.
+    Breaker {
+        /// How many.
+        failures: u32,
+    },
+    /// A run of it does not end.
+    Stuck,
+    /// What it answered breaks the contract, in words.
+    Contract(&'a str),
 }
 
 /// What is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Runs that failed.
+    /// Live requests that failed; where none are judged, runs of pairs.
     Errors,
+    /// Runs of pairs that failed, where live requests are judged as well.
+    PairErrors,
     /// How long runs take.
     Latency,
     /// What they answer.
@@ -65,20 +97,16 @@ pub enum Metric {
 }
 
 impl Metric {
+    pub(super) const ALL: [Self; 4] =
+        [Self::Errors, Self::PairErrors, Self::Latency, Self::Outputs];
+
     /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Errors => "errors",
+            Self::PairErrors => "pair-errors",
             Self::Latency => "latency",
             Self::Outputs => "outputs",
-        }
-    }
-
-    /// How much is staked on it, beside the others.
-    pub(super) fn weight(self) -> f64 {
-        match self {
-            Self::Errors => 0.15,
-            Self::Latency | Self::Outputs => 0.25,
         }
     }
 }
@@ -90,36 +118,4 @@ pub struct MetricEvidence {
     pub metric: Metric,
     /// The log of its evidence.
     pub log_evidence: f64,
-}
-
-impl PairEvidence {
-    /// What is to be done, as far as pairs can tell. `rate` is how many pairs there are in a second.
-    pub fn judge(&self, rate: Option<f64>) -> Verdict {
-        if let Some(broken) = &self.contract_broken {
-            let reason = format!("contract: {broken}");
-            return Verdict::Fail { reason, by_metric: self.by_metric() };
-        }
-        if let Some(culprit) = self.culprit() {
-            let reason = accusation(culprit);
-            return Verdict::Fail { reason, by_metric: self.by_metric() };
-        }
-        let gates = self.gates();
-        if gates.iter().all(|gate| gate.status == GateStatus::Passed) {
-            return Verdict::Pass { reason: what_is_proven(&gates, self.pairs()) };
-        }
-        let needs = gates.iter().try_fold(0, |most, gate| Some(gate.needs?.max(most)));
-        Verdict::Inconclusive { reason: what_is_missing(&gates, needs, rate), needs }
-    }
-
-    /// How much each metric tells.
-    pub fn by_metric(&self) -> Vec<MetricEvidence> {
-        let stakes = self.stakes();
-        let of = |metric: Metric| {
-            let its = stakes.iter().filter(|(subject, _)| subject.metric() == metric);
-            let bets = normalised(its.map(|(_, bet)| *bet).collect());
-            let log_evidence = log_value(&bets);
-            (!bets.is_empty()).then_some(MetricEvidence { metric, log_evidence })
-        };
-        [Metric::Errors, Metric::Latency, Metric::Outputs].into_iter().filter_map(of).collect()
-    }
 }

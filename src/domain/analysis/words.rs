@@ -1,5 +1,7 @@
 //! Numbers as people say them.
 
+use std::borrow::Borrow;
+
 /// A share, with two digits that matter: `15 %`, `0.31 %`.
 pub(super) fn share(share: f64) -> String {
     let per_cent = share * 100.0;
@@ -27,11 +29,11 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub(super) fn list(words: &[&str]) -> String {
+pub(super) fn list<W: Borrow<str>>(words: &[W]) -> String {
     match words {
         [] => String::new(),
-        [only] => (*only).to_owned(),
-        [before @ .., last] => format!("{} and {last}", before.join(", ")),
+        [only] => only.borrow().to_owned(),
+        [before @ .., last] => format!("{} and {}", before.join(", "), last.borrow()),
     }
 }
 

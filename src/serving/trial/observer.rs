@@ -167,9 +167,9 @@ impl Observer {
         }
     }
 
-    /// Whether there were too many failures in a row.
-    pub fn has_tripped(&self) -> bool {
-        self.has_tripped.load(Ordering::Relaxed)
+    /// So many failures in a row were too many; none where there were not.
+    pub fn tripped(&self) -> Option<u32> {
+        self.has_tripped.load(Ordering::Relaxed).then_some(TOO_MANY)
     }
 
     /// True once a second: a bad candidate must not flood the log.
@@ -363,10 +363,10 @@ mod tests {
         for _ in 0..4 {
             observer.candidate_failed(true);
         }
-        assert!(!observer.has_tripped());
+        assert_eq!(observer.tripped(), None);
         observer.candidate_failed(true);
         observer.candidate_failed(true);
-        assert!(observer.has_tripped());
+        assert_eq!(observer.tripped(), Some(5));
         assert_eq!(trips.load(Ordering::Relaxed), 1);
     }
 

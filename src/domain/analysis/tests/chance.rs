@@ -1,7 +1,7 @@
 //! Chance with a seed, so that a simulation is the same each time: SplitMix64 of Steele, Lea and Flood (2014).
 
 /// A source of chance.
-pub(super) struct Chance {
+pub(in crate::domain::analysis) struct Chance {
     state: u64,
     /// The second of a pair of normal numbers.
     spare: Option<f64>,
@@ -9,7 +9,7 @@ pub(super) struct Chance {
 
 impl Chance {
     /// One of its own for each run of each scene.
-    pub(super) fn new(scene: u64, run: u64) -> Self {
+    pub(in crate::domain::analysis) fn new(scene: u64, run: u64) -> Self {
         let mut chance = Self { state: scene << 32 | run, spare: None };
         chance.state = chance.next();
         chance
@@ -33,8 +33,29 @@ impl Chance {
         probability > 0.0 && self.uniform() < probability
     }
 
+    /// How many of these trials succeed.
+    pub(super) fn binomial(&mut self, trials: u64, probability: f64) -> u64 {
+        (0..trials).map(|_| u64::from(self.happens(probability))).sum()
+    }
+
+    /// How often it happens where it happens so often in the mean, at any time alike (Knuth).
+    pub(super) fn poisson(&mut self, mean: f64) -> u64 {
+        // In parts, since the product of very many numbers below 1 is no number.
+        const PART: f64 = 32.0;
+        let (parts, rest) = ((mean / PART).floor(), mean % PART);
+        let mut count = 0;
+        for part in std::iter::repeat_n(PART, parts as usize).chain([rest]) {
+            let (mut product, bound) = (self.uniform(), (-part).exp());
+            while product > bound {
+                product *= self.uniform();
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// With mean 0 and deviation 1 (Box and Muller).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(in crate::domain::analysis) fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
@@ -43,4 +64,23 @@ impl Chance {
         self.spare = Some(radius * sine);
         radius * cosine
     }
+}
+
+#[test]
+fn counts_have_the_mean_and_the_variance_of_chance() {
+    const DRAWS: u64 = 20_000;
+    let mut chance = Chance::new(0, 0);
+    let mut assert_moments =
+        |mut draw: Box<dyn FnMut(&mut Chance) -> u64>, mean: f64, variance: f64| {
+            let draws: Vec<f64> = (0..DRAWS).map(|_| draw(&mut chance) as f64).collect();
+            let seen = draws.iter().sum::<f64>() / DRAWS as f64;
+            let spread = draws.iter().map(|draw| (draw - seen).powi(2)).sum::<f64>() / DRAWS as f64;
+            let error = (variance / DRAWS as f64).sqrt();
+            assert!((seen - mean).abs() < 4.0 * error, "{seen} instead of {mean}");
+            assert!((spread / variance - 1.0).abs() < 0.06, "{spread} instead of {variance}");
+        };
+    for mean in [0.05, 0.9, 31.9, 70.0] {
+        assert_moments(Box::new(move |chance| chance.poisson(mean)), mean, mean);
+    }
+    assert_moments(Box::new(|chance| chance.binomial(50, 0.1)), 5.0, 4.5);
 }

@@ -40,7 +40,7 @@ impl Shares {
 
 /// At most this share, and what is put down to chance: three standard errors.
 #[track_caller]
-fn assert_at_most(limit: f64, runs: u64, simulated: &cells::Simulated) {
+pub(super) fn assert_at_most(limit: f64, runs: u64, simulated: &cells::Simulated) {
     let tolerance = 3.0 * (limit * (1.0 - limit) / runs as f64).sqrt();
     assert!(simulated.share() <= limit + tolerance, "{simulated} instead of {limit}");
 }

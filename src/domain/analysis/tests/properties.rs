@@ -5,64 +5,19 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use super::gambler::{self, FRACTIONS, RISKS, is_near, ratio};
 use super::*;
 
 /// A restart after so many pairs each, at a pair per second.
 const EPOCH: usize = 40;
 
-/// What a gambler's unit becomes with one pair.
-type Factor = Box<dyn Fn(&PairOutcome) -> f64>;
+/// Shares of the stake, and what happens to them with a pair.
+type Bets = gambler::Bets<PairOutcome>;
 
-/// Shares of the stake, and what happens to them.
-type Bets = Vec<(f64, Factor)>;
-
-/// Bets pair by pair, and keeps every start apart.
-struct Gambler {
-    bets: Bets,
-    /// The stake of each start and the logs of what its bets have grown to.
-    starts: Vec<(f64, Vec<f64>)>,
-}
-
-impl Gambler {
-    fn new(bets: Bets, stake: f64) -> Self {
-        let mut gambler = Self { bets, starts: Vec::new() };
-        gambler.start(stake);
-        gambler
-    }
-
-    fn start(&mut self, stake: f64) {
-        self.starts.push((stake, vec![0.0; self.bets.len()]));
-    }
-
-    fn bet(&mut self, pair: &PairOutcome) {
-        for (_, growth) in &mut self.starts {
-            for ((_, factor), growth) in self.bets.iter().zip(growth) {
-                *growth += factor(pair).ln();
-            }
-        }
-    }
-
-    fn log_evidence(&self) -> f64 {
-        let spent: f64 = self.starts.iter().map(|(stake, _)| stake).sum();
-        let fortunes = self.starts.iter().map(|(stake, growth)| {
-            let grown = self.bets.iter().zip(growth).map(|((weight, _), log)| weight * log.exp());
-            stake * grown.sum::<f64>()
-        });
-        (fortunes.sum::<f64>() + 1.0 - spent).ln()
-    }
-}
-
-const RISKS: [(f64, f64); 7] =
-    [(1.5, 0.1), (2.0, 0.2), (3.0, 0.25), (5.0, 0.2), (10.0, 0.15), (30.0, 0.07), (100.0, 0.03)];
+/// What a unit becomes with a pair.
+type Factor = gambler::Factor<PairOutcome>;
 
 const SIGNS: [f64; 5] = [0.53, 0.56, 0.60, 0.70, 0.85];
-
-const FRACTIONS: [f64; 6] = [0.9, 0.5, 0.25, 0.12, 0.06, 0.03];
-
-/// `p` if it happens, the rest if not, as a ratio to the chances that are tolerated.
-fn ratio(happens: bool, p: f64, tolerated: f64) -> f64 {
-    if happens { p / tolerated } else { (1.0 - p) / (1.0 - tolerated) }
-}
 
 fn fails(pair: &PairOutcome) -> (bool, bool) {
     (pair.stable == RunOutcome::Failed, pair.candidate == RunOutcome::Failed)
@@ -222,31 +177,16 @@ fn gathered(pairs: &[PairOutcome]) -> PairEvidence {
     evidence
 }
 
-/// With half of the stake, and more in every epoch.
 fn gambled(pairs: &[PairOutcome], bets: Bets) -> f64 {
-    let mut gambler = Gambler::new(bets, 0.5);
-    for (number, pair) in pairs.iter().enumerate() {
-        if number > 0 && number % EPOCH == 0 {
-            gambler.start(0.5 / 60.0);
-        }
-        gambler.bet(pair);
-    }
-    gambler.log_evidence()
+    gambler::gambled(pairs.chunks(EPOCH), bets)
 }
 
-/// With all of it at once.
 fn proven(pairs: &[PairOutcome], bets: Bets) -> f64 {
-    let mut gambler = Gambler::new(bets, 1.0);
-    pairs.iter().for_each(|pair| gambler.bet(pair));
-    gambler.log_evidence()
+    gambler::proven(pairs, bets)
 }
 
 fn logs(evidence: &PairEvidence) -> Vec<f64> {
     evidence.gates().iter().flat_map(|gate| [gate.log_fail, gate.log_pass]).collect()
-}
-
-fn is_near(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-9 * (1.0 + a.abs())
 }
 
 proptest! {

@@ -33,8 +33,11 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
             Event::Seen(vec![Seen { place: place(label), digest: digest(content) }])
         }),
         6 => content.clone().prop_map(|content| Event::Loaded(digest(content))),
-        1 => content.prop_map(|content| {
+        1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::Broken("broken".to_owned()))
+        }),
+        1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
+            crashes::died_of(content, rollout, is_marked)
         }),
         1 => label.clone().prop_map(|label| Event::Gone(place(label))),
         1 => Just(Event::AllGone),
@@ -56,9 +59,12 @@ fn leads_on(event: &Event) -> bool {
         Event::Judged(judgement) => judgement.decision == Decision::Pass,
         // It is loaded, or the plan promotes when no verdict comes.
         Event::Loaded(_) => true,
-        Event::Seen(_) | Event::Gone(_) | Event::AllGone | Event::LoadFailed(..) | Event::Tick => {
-            false
-        }
+        Event::Seen(_)
+        | Event::Gone(_)
+        | Event::AllGone
+        | Event::LoadFailed(..)
+        | Event::Crashed(_)
+        | Event::Tick => false,
     }
 }
 
@@ -128,12 +134,22 @@ proptest! {
                 prop_assert!(pair.stable.digest != pair.candidate.digest);
                 prop_assert!([&pair.stable, &pair.candidate].contains(&&stable));
             }
-            // What is written down is all there is.
-            let written = serde_json::to_string(release).unwrap();
-            let read: Release = serde_json::from_str(&written).unwrap();
-            prop_assert_eq!(read.stable(), release.stable());
-            prop_assert_eq!(read.labels(), release.labels());
+            // What is told last is how it stands.
+            if let [.., last] = &story.told[told..] {
+                prop_assert_eq!(Some(&last.rollout), release.rollout());
+            }
+            // What is written down is all there is: whoever reads it goes on with the same.
+            let mut written = release.clone();
+            written.count_to(story.now());
+            let text = serde_json::to_string(&written).unwrap();
+            let mut read: Release = serde_json::from_str(&text).unwrap();
+            read.resume(story.now());
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), text);
+            prop_assert_eq!(read.route(), release.route());
             prop_assert_eq!(read.verbs(), release.verbs());
+            written.backoff.clear(); // what failed in passing is tried at once
+            prop_assert_eq!(read.next_tick(), written.next_tick());
+            prop_assert_eq!(read.wanted(story.now()), written.wanted(story.now()));
         }
     }
 }
