@@ -42,6 +42,8 @@ pub struct DeliveryParts {
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How often pairs are judged.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked how long requests take.
+const TAKE_TIME_EVERY: Duration = Duration::from_secs(60);
 /// How often the store is tidied up, at the most.
 const COLLECT_EVERY: Duration = Duration::from_secs(2);
 /// After a change could not be written down.
@@ -76,6 +78,7 @@ pub(super) struct Controller {
     pub(super) death: Death,
     saved: Instant,
     judged: Instant,
+    time_taken: Instant,
     evidence_saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
@@ -117,6 +120,7 @@ impl Controller {
             death: Death::appointed(),
             saved: Instant::now(),
             judged: Instant::now(),
+            time_taken: Instant::now(),
             evidence_saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,
@@ -153,6 +157,7 @@ impl Controller {
             self.follow();
             self.save_countdowns();
             self.save_evidence();
+            self.take_time();
             self.tell_first_load();
             if stops {
                 self.save_countdowns_now();
@@ -172,7 +177,9 @@ impl Controller {
             .then(|| JUDGE_EVERY.saturating_sub(self.judged.elapsed()));
         let collect =
             self.has_garbage.then(|| COLLECT_EVERY.saturating_sub(self.collected.elapsed()));
-        match due.into_iter().chain(collect).chain(judge).min() {
+        let take_time = (!self.releases.is_empty())
+            .then(|| TAKE_TIME_EVERY.saturating_sub(self.time_taken.elapsed()));
+        match due.into_iter().chain(collect).chain(judge).chain(take_time).min() {
             Some(timeout) => inbox.recv_timeout(timeout),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -265,6 +272,14 @@ impl Controller {
             }
         }
         happenings
+    }
+
+    /// How long requests took before a rollout is what they are held to during it.
+    fn take_time(&mut self) {
+        if self.time_taken.elapsed() >= TAKE_TIME_EVERY {
+            self.time_taken = Instant::now();
+            self.fleet.take_time();
+        }
     }
 
     fn judge_at_once(&mut self) {

@@ -38,6 +38,7 @@ pub(super) fn judge(
         live: seen.as_ref().and_then(|seen| seen.evidence),
         next: next(rollout),
         alarm: seen.as_ref().and_then(|seen| seen.alarm),
+        stable_suffers: seen.as_ref().is_some_and(|seen| seen.stable_suffers),
         requests: seen.as_ref().and_then(|seen| seen.rate),
     };
     let standing = if pairings.is_open(model) {

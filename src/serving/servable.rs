@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::scheduler::{Overdue, Queue, QueueLimits};
+use crate::domain::analysis::{BUCKETS, Latencies};
 use crate::domain::attribution::Crumb;
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
@@ -30,6 +31,8 @@ pub struct Servable {
     runs_one_by_one: AtomicBool,
     /// The rollout that it is on trial in; 0: none.
     trial: AtomicU64,
+    /// How many requests it has answered, by how long they took.
+    latencies: [AtomicU64; BUCKETS],
 }
 
 /// What a model's settings say of how its versions answer.
@@ -85,6 +88,7 @@ impl Servable {
             settings: parts.settings,
             runs_one_by_one: AtomicBool::new(false),
             trial: AtomicU64::new(0),
+            latencies: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
 
@@ -167,6 +171,16 @@ impl Servable {
     /// What is known of the one of these runs that began first.
     pub fn longest_overdue(&self, now: Instant) -> Option<Overdue> {
         self.queue.longest_overdue(now)
+    }
+
+    /// It has answered, as the trusted version, a request that took so long from its arrival on.
+    pub fn took(&self, elapsed: Duration) {
+        self.latencies[Latencies::bucket(elapsed)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long such requests took until now.
+    pub fn latencies(&self) -> Latencies {
+        Latencies::of_counts(self.latencies.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// How many rows may run together; 1 where requests run one by one.

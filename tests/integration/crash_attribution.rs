@@ -90,6 +90,27 @@ mod by_division {
     }
 
     #[test]
+    fn a_canary_that_killed_the_server_is_quarantined() {
+        let rollout = "strategy = \"canary\"\nchange = \"new-task\"\nsteps = [50]\n\
+                       shadow = { sample = 0.0, min_pairs = 0 }";
+        let mut server = server(rollout, adder_with_a_trap(2.0));
+        server.reaches("m", "canary");
+        // Half of these requests go to it, and the first one that does is the last.
+        let body = r#"{"instances": [[-9223372036854775808, 0]]}"#;
+        let request = Request::predict("m", body);
+        within(PATIENCE, "the end", || {
+            let asked = Connection::open(server.http()).and_then(|mut it| it.ask(&request));
+            asked.is_err().then_some(())
+        });
+        assert_eq!(server.ended().signal(), Some(8), "SIGFPE");
+        server.start_again();
+        assert_eq!(server.served("m"), ("1".to_owned(), 1.0));
+        assert_eq!(server.history("m"), ["- → 1 completed", "1 → 2 rolled-back"]);
+        assert_eq!(version(&server, "2")["state"], "quarantined");
+        assert_eq!(server.ask(&request).header("x-model-version"), Some("1"));
+    }
+
+    #[test]
     fn a_candidate_that_killed_the_server_in_the_shadow_is_quarantined() {
         let rollout = "strategy = \"shadow\"\nchange = \"new-task\"\nshadow = { sample = 1.0 }";
         let mut server = server(rollout, adder_with_a_trap(2.0));
