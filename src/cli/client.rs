@@ -142,7 +142,7 @@ impl AskError {
 }
 
 /// A server that can be asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     agent: Agent,
     url: String,
@@ -198,9 +198,17 @@ impl Client {
         self.read(request.call())
     }
 
-    /// Asks for something to be done.
-    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, AskError> {
+    /// Asks for something to be done; where `if_match` is given, only if the last change there has this number.
+    pub(super) fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        if_match: Option<u64>,
+    ) -> Result<Value, AskError> {
         let mut request = self.agent.post(self.at(path)).content_type("application/json");
+        if let Some(seq) = if_match {
+            request = request.header("if-match", format!("\"{seq}\""));
+        }
         if let Some(authorization) = self.authorization() {
             request = request.header("authorization", authorization);
         }

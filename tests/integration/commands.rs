@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Models, Run, TestServer, adder, greenroom};
+use crate::support::{Models, TestServer, adder, assert_said, said};
 
 /// A server on which version 2 of `m` has just followed version 1.
 fn server() -> TestServer {
@@ -12,28 +12,6 @@ fn server() -> TestServer {
     server.put("m/2.onnx", adder(2.0));
     server.serves("m", "2", 2.0);
     server
-}
-
-/// Runs a command that finds the server by its state folder.
-#[track_caller]
-fn run(server: &TestServer, line: &str) -> Run {
-    let mut command = greenroom();
-    command.args(line.split_whitespace()).arg("--state").arg(server.state());
-    Run::of(&mut command)
-}
-
-/// What a command says that exits with this code.
-#[track_caller]
-fn said(server: &TestServer, line: &str, code: i32) -> String {
-    let run = run(server, line);
-    assert_eq!(run.code, Some(code), "{line}: {run:?}");
-    run.stdout + &run.stderr
-}
-
-#[track_caller]
-fn assert_said(said: &str, parts: &[&str]) {
-    let missing: Vec<&&str> = parts.iter().filter(|part| !said.contains(**part)).collect();
-    assert!(missing.is_empty(), "{missing:?} not in:\n{said}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod architecture;
 mod admin;
 mod bad_requests;
 mod canary;
+mod canary_commands;
 mod canary_restart;
 mod canary_routing;
 mod commands;

@@ -1,5 +1,6 @@
 //! `greenroom rollout`
 
+mod progress;
 mod show;
 mod watch;
 mod why;
@@ -15,6 +16,7 @@ use self::show::{Rollout, history_table, status_text};
 use super::client::{AskError, Client, ServerFlags};
 use super::table::say;
 use crate::domain::model::{ModelName, VersionLabel};
+use crate::domain::weight::{InvalidWeight, Weight};
 
 const EXIT_CODES: &str = "\
 Exit codes of `status` and `watch`:
@@ -47,7 +49,7 @@ enum Command {
         /// Which model's
         model: ModelName,
     },
-    /// Follow the rollout until it ends, a line for each change
+    /// Follow the rollout until it ends, a line for each change; on a terminal another one says how far it is
     #[command(after_help = EXIT_CODES)]
     Watch {
         /// Which model's
@@ -71,11 +73,11 @@ enum Command {
         /// The version
         #[arg(long)]
         version: Option<VersionLabel>,
-        /// How, where that is not what the settings say: `blue-green` or `shadow`
+        /// How, where that is not what the settings say: `recreate`, `blue-green`, `canary` or `shadow`
         #[arg(long)]
         strategy: Option<String>,
     },
-    /// Skip what is left of the rollout, and keep the new version
+    /// Skip what is left of the present stage or step; in the bake keep the new version
     Promote {
         #[command(flatten)]
         why: Why,
@@ -87,6 +89,14 @@ enum Command {
     Pause(Why),
     /// Let a rollout that is held go on
     Resume(Why),
+    /// Give a canary another share of the traffic; its steps go on from there
+    SetWeight {
+        #[command(flatten)]
+        why: Why,
+        /// The new version's share, in per cent, such as 12.5
+        #[arg(value_name = "PERCENT", value_parser = weight)]
+        weight: Weight,
+    },
     /// Take the new version back
     Abort(Why),
     /// Go back to the version that was stable before, or to the one that is named
@@ -112,7 +122,7 @@ enum Command {
     },
 }
 
-/// Who wants something done, and why. Both are kept in the history.
+/// Who wants something done, and why, which the history keeps; and in which state.
 #[derive(Debug, Args)]
 struct Why {
     /// Of which model
@@ -123,6 +133,9 @@ struct Why {
     /// Who, for the history
     #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
     actor: Option<String>,
+    /// Only if nothing has changed since the change of this number, the `seq` of `status --json`
+    #[arg(long, value_name = "SEQ")]
+    if_match: Option<u64>,
 }
 
 /// Asks, shows, and gives the exit code.
@@ -152,13 +165,17 @@ fn ask(flags: &Flags) -> Result<u8, AskError> {
         }
         Command::Pause(why) => ("pause", why, Vec::new()),
         Command::Resume(why) => ("resume", why, Vec::new()),
+        Command::SetWeight { why, weight } => {
+            ("weight", why, vec![("weight", json!(weight.per_cent()))])
+        }
         Command::Abort(why) => ("abort", why, Vec::new()),
         Command::Undo { why, to } => ("undo", why, vec![("to", json!(to))]),
         Command::Retry { why, fresh } => {
             ("retry", why, vec![("fresh", json!(fresh.then_some(true)))])
         }
     };
-    let told = client.post(&format!("{}/{verb}", path(&why.model)), &wish(why, extra))?;
+    let path = format!("{}/{verb}", path(&why.model));
+    let told = client.post(&path, &wish(why, extra), why.if_match)?;
     show(&told, flags.json);
     Ok(0)
 }
@@ -167,6 +184,12 @@ fn ask(flags: &Flags) -> Result<u8, AskError> {
 fn wish(why: &Why, extra: Vec<(&str, Value)>) -> Value {
     let said = [("reason", json!(why.reason)), ("actor", json!(why.actor))];
     said.into_iter().chain(extra).filter(|(_, value)| !value.is_null()).collect()
+}
+
+/// A share as people write it, with or without its sign.
+fn weight(text: &str) -> Result<Weight, InvalidWeight> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    number.parse().map_err(|_| InvalidWeight).and_then(Weight::from_per_cent)
 }
 
 fn status(client: &Client, model: &ModelName, json: bool) -> Result<u8, AskError> {
@@ -253,6 +276,9 @@ mod tests {
             Command::Start { why, version, .. } => wish(why, vec![("version", json!(version))]),
             Command::Undo { why, to } => wish(why, vec![("to", json!(to))]),
             Command::Abort(why) => wish(why, Vec::new()),
+            Command::SetWeight { why, weight } => {
+                wish(why, vec![("weight", json!(weight.per_cent()))])
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -285,6 +311,29 @@ mod tests {
         let expected = json!({ "actor": "ada" });
         assert_eq!(body_of(&["start", "iris", "--actor", "ada"]), expected);
         assert_eq!(body_of(&["abort", "--actor", "ada", "iris"]), expected);
+    }
+
+    #[test]
+    fn a_weight_is_a_share_in_per_cent() {
+        let expected = json!({ "actor": "ada", "weight": 12.5 });
+        assert_eq!(body_of(&["set-weight", "iris", "12.5", "--actor", "ada"]), expected);
+        assert_eq!(weight("12.5 %"), Ok(Weight::from_per_cent(12.5).unwrap()));
+        for wrong in ["101", "-1", "half", "", "%", "NaN"] {
+            assert_eq!(weight(wrong), Err(InvalidWeight), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_verb_can_insist_on_the_state_that_was_seen() {
+        for verb in ["start", "promote", "pause", "resume", "set-weight", "abort", "undo", "retry"]
+        {
+            let weight = (verb == "set-weight").then_some("5");
+            let line = ["rollout", verb, "iris", "--if-match", "41"].into_iter().chain(weight);
+            Line::try_parse_from(line).unwrap();
+        }
+        for verb in ["status", "watch", "history", "why"] {
+            assert!(Line::try_parse_from(["rollout", verb, "iris", "--if-match", "41"]).is_err());
+        }
     }
 
     #[test]

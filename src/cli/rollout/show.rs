@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cli::table::{ago, named, roughly, short, with_header};
 
@@ -16,9 +17,16 @@ pub(super) struct Rollout {
     stable: Option<String>,
     candidate: String,
     phase: String,
-    weight: f64,
+    /// The candidate's share of the traffic, in per cent.
+    pub(super) weight: f64,
+    /// The shares of a canary's steps.
+    #[serde(default)]
+    steps: Vec<f64>,
+    /// The index of the step that it is at.
+    #[serde(default)]
+    step: Option<usize>,
     since: String,
-    started: String,
+    pub(super) started: String,
     proven: Option<bool>,
     verbs: Vec<String>,
     reason: String,
@@ -28,13 +36,31 @@ pub(super) struct Rollout {
     recorded: Option<bool>,
     #[serde(default)]
     verdict: Option<Verdict>,
+    #[serde(default)]
+    counts: Option<Counts>,
+    /// What is judged, and where each limit stands.
+    #[serde(default)]
+    pub(super) gates: Vec<Value>,
 }
 
-/// What the pairs say so far.
+/// What the evidence says so far.
 #[derive(Debug, Deserialize)]
 struct Verdict {
     decision: String,
     reason: String,
+}
+
+/// What came of live requests, where two versions share them.
+#[derive(Debug, Deserialize)]
+struct Counts {
+    stable: ArmCounts,
+    candidate: ArmCounts,
+}
+
+#[derive(Debug, Deserialize)]
+struct ArmCounts {
+    requests: u64,
+    errors: u64,
 }
 
 impl Rollout {
@@ -57,6 +83,55 @@ impl Rollout {
         )
     }
 
+    /// What the evidence says, in a word and a sentence.
+    pub(super) fn verdict(&self) -> Option<String> {
+        let Verdict { decision, reason } = self.verdict.as_ref()?;
+        Some(format!("{decision}: {}", reason.replace(char::is_control, " ")))
+    }
+
+    /// `step 2 of 4`, of a canary that is at one.
+    pub(super) fn step(&self) -> Option<String> {
+        self.step.map(|step| format!("step {} of {}", step + 1, self.steps.len()))
+    }
+
+    /// `900 on version 1 (1 failed), 100 on version 2 (none failed)`, where that was counted.
+    pub(super) fn requests(&self) -> Option<String> {
+        let Counts { stable, candidate } = self.counts.as_ref()?;
+        let told = |counts: &ArmCounts, version: &str| {
+            let failed = match counts.errors {
+                0 => "none".to_owned(),
+                errors => errors.to_string(),
+            };
+            format!("{} on version {version} ({failed} failed)", counts.requests)
+        };
+        let trusted = self.stable.as_deref().unwrap_or("-");
+        Some(format!("{}, {}", told(stable, trusted), told(candidate, &self.candidate)))
+    }
+
+    /// Where it stands and what it waits for, on one line.
+    pub(super) fn progress(&self) -> String {
+        let step = self.step().map(|step| format!(", {step}")).unwrap_or_default();
+        let reason = self.verdict.as_ref().map(|verdict| format!(": {}", verdict.reason));
+        let reason = reason.unwrap_or_default().replace(char::is_control, " ");
+        format!("{}{step}, {} %{reason}", self.phase(), self.weight)
+    }
+
+    /// `5, [10], 25, 50 %`: the present one in brackets. Empty where there are none.
+    fn steps(&self) -> String {
+        let told = |(index, weight): (usize, &f64)| match self.step == Some(index) {
+            true => format!("[{weight}]"),
+            false => weight.to_string(),
+        };
+        let steps: Vec<String> = self.steps.iter().enumerate().map(told).collect();
+        if steps.is_empty() { String::new() } else { format!("{} %", steps.join(", ")) }
+    }
+
+    /// What can be done, as the command line calls it.
+    fn commands(&self) -> Vec<&str> {
+        let named = self.verbs.iter().map(String::as_str);
+        named.map(|verb| if verb == "weight" { "set-weight" } else { verb }).collect()
+    }
+
     fn phase(&self) -> String {
         match self.proven {
             Some(true) => format!("{}, proven", self.phase),
@@ -72,20 +147,19 @@ pub(super) fn status_text(rollout: &Rollout, now: SystemTime) -> String {
     let after = rollout.parent.as_ref().map(|parent| format!(", after {parent}"));
     let bake = rollout.bake_s.filter(|_| rollout.phase == "baking");
     let of = bake.map(|seconds| format!(", of {}", roughly(Duration::from_secs(seconds))));
-    let verdict = rollout.verdict.as_ref().map(|verdict| {
-        format!("{}: {}", verdict.decision, verdict.reason.replace(char::is_control, " "))
-    });
     let is_owed = rollout.recorded == Some(false);
     let owed = if is_owed { "not written yet; a restart would not know of this" } else { "" };
     let rows = [
         ("rollout", format!("{id}, {strategy}{}", after.unwrap_or_default())),
+        ("steps", rollout.steps()),
         ("traffic", format!("{} % on version {candidate}", rollout.weight)),
+        ("requests", rollout.requests().unwrap_or_default()),
         ("since", format!("{}{}", ago(&rollout.since, now), of.unwrap_or_default())),
         ("started", format!("{} by {actor}", ago(&rollout.started, now))),
         ("reason", reason.replace(char::is_control, " ")),
-        ("verdict", verdict.unwrap_or_default()),
+        ("verdict", rollout.verdict().unwrap_or_default()),
         ("journal", owed.to_owned()),
-        ("possible", rollout.verbs.join(", ")),
+        ("possible", rollout.commands().join(", ")),
     ];
     let rows = named(rows.into_iter().filter(|(_, value)| !value.is_empty()));
     format!("{model} {}: {}\n{rows}", rollout.versions(), rollout.phase())
@@ -118,10 +192,39 @@ pub(super) fn history_table(rollouts: &[Rollout], now: SystemTime) -> String {
     with_header(header, rollouts.iter().map(row))
 }
 
+/// Rollouts to show.
+#[cfg(test)]
+pub(super) mod testing {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(in crate::cli::rollout) fn read(told: Value) -> Rollout {
+        Rollout::deserialize(told).unwrap()
+    }
+
+    /// Version 2 has a tenth of the traffic.
+    pub(in crate::cli::rollout) fn canary() -> Value {
+        json!({
+            "seq": 7, "id": "r-000002", "parent": null, "model": "iris", "strategy": "canary",
+            "stable": "1", "candidate": "2", "phase": "canary", "stage": "canary",
+            "step": 1, "steps": [5, 10, 25, 50], "weight": 10,
+            "since": "2026-11-23T09:59:20.000Z", "started": "2026-11-23T09:56:58.000Z",
+            "verdict": { "decision": "inconclusive", "reason": "needs about 140 more pairs (2 min)" },
+            "gates": [], "proven": null, "verbs": ["promote", "pause", "weight", "abort", "start"],
+            "counts": { "stable": { "requests": 900, "errors": 1 },
+                        "candidate": { "requests": 100, "errors": 0 } },
+            "reason": "all gates have passed; the candidate has 10 % of the traffic",
+            "actor": "file", "bake_s": 600,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
+    use super::testing::{canary, read};
     use super::*;
 
     fn now() -> SystemTime {
@@ -162,8 +265,40 @@ mod tests {
         rollout
     }
 
-    fn read(told: Value) -> Rollout {
-        Rollout::deserialize(told).unwrap()
+    #[test]
+    fn a_canary_is_told_with_its_steps_and_what_came_of_live_requests() {
+        insta::assert_snapshot!(status_text(&read(canary()), now()), @r"
+        iris 1 → 2: canary
+        rollout   r-000002, canary
+        steps     5, [10], 25, 50 %
+        traffic   10 % on version 2
+        requests  900 on version 1 (1 failed), 100 on version 2 (none failed)
+        since     40 s ago
+        started   3 min ago by file
+        reason    all gates have passed; the candidate has 10 % of the traffic
+        verdict   inconclusive: needs about 140 more pairs (2 min)
+        possible  promote, pause, set-weight, abort, start
+        ");
+    }
+
+    #[test]
+    fn a_share_between_two_steps_is_told_as_it_is() {
+        let mut rollout = canary();
+        (rollout["weight"], rollout["phase"]) = (json!(12.5), json!("paused"));
+        let rollout = read(rollout);
+        let expected = "paused, step 2 of 4, 12.5 %: needs about 140 more pairs (2 min)";
+        assert_eq!(rollout.progress(), expected);
+        let text = status_text(&rollout, now());
+        assert!(text.contains("traffic   12.5 % on version 2"), "{text}");
+    }
+
+    #[test]
+    fn a_rollout_without_steps_has_progress_too() {
+        assert_eq!(read(baking()).progress(), "baking, 100 %");
+        let mut below = canary();
+        (below["weight"], below["step"]) = (json!(1), Value::Null);
+        below["verdict"] = Value::Null;
+        assert_eq!(read(below).progress(), "canary, 1 %");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::progress::Progress;
 use super::show::{Rollout, change_line};
 use super::{Standing, path};
 use crate::cli::client::{AskError, Client};
@@ -21,8 +22,13 @@ pub(super) fn follow(
     let mut events = client.events(&format!("{}?watch=1", path(model)), timeout)?;
     let mut told = events.next("rollout")?;
     let id = told["id"].clone();
+    let is_over = Standing::of(&told).is_final();
+    let progress = if json || is_over { None } else { Progress::of(client, model, &told) };
     loop {
-        show(&told, json);
+        match &progress {
+            Some(progress) => progress.above(|| show(&told, json)),
+            None => show(&told, json),
+        }
         let standing = Standing::of(&told);
         if standing.is_final() {
             return Ok(standing.code());

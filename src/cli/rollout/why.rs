@@ -26,14 +26,39 @@ pub(super) fn explain(client: &Client, model: &ModelName, json: bool) -> Result<
 /// none when nothing was compared for it.
 pub(super) fn explained(rollout: &Rollout, report: Option<&Value>) -> String {
     let mut text = rollout.sentence();
-    let Some(report) = report else {
-        text.push_str("\nNo requests were run on both versions for it.");
-        return text;
+    if let Some(step) = rollout.step() {
+        text.push_str(&format!("\nIt is at {step}, with {} % of the traffic.", rollout.weight));
+    }
+    if let Some(requests) = rollout.requests() {
+        text.push_str(&format!("\nLive requests that count: {requests}."));
+    }
+    let of_report = report.map(|report| &report["verdict"]);
+    let verdict = rollout.verdict().or_else(|| {
+        let (decision, reason) = (of_report?["decision"].as_str()?, of_report?["reason"].as_str()?);
+        Some(format!("{decision}: {reason}"))
+    });
+    if let Some(verdict) = verdict {
+        text.push_str(&format!("\nVerdict: {verdict}."));
+    }
+    match report {
+        Some(report) => compared(report, &mut text),
+        None => text.push_str("\nNo requests were run on both versions for it."),
+    }
+    // A server that was started again knows the gates of what is over from the report alone.
+    let gates: Vec<[String; 6]> = match (rollout.gates.as_slice(), of_report) {
+        ([], Some(verdict)) => listed(&verdict["gates"]).map(gate).collect(),
+        (gates, _) => gates.iter().map(gate).collect(),
     };
-    let verdict = &report["verdict"];
-    let reason = verdict["reason"].as_str().unwrap_or("nothing is known yet");
-    let decision = verdict["decision"].as_str().unwrap_or("inconclusive");
-    text.push_str(&format!("\nVerdict of the pairs: {decision}: {reason}."));
+    if !gates.is_empty() {
+        let header = ["GATE", "STATUS", "SEEN", "BETWEEN (95 %)", "TOLERATED", "OUT OF"];
+        text.push_str("\n\n");
+        text.push_str(&with_header(header, gates));
+    }
+    text
+}
+
+/// What pairs have shown besides shares.
+fn compared(report: &Value, text: &mut String) {
     text.push_str(&format!("\n{}", sampled(report)));
     for broken in listed(&report["contract"]) {
         let (output, pairs) = (word(&broken["output"]), number(&broken["pairs"]));
@@ -47,13 +72,6 @@ pub(super) fn explained(rollout: &Rollout, report: Option<&Value>) -> String {
         let pairs = number(&slice["pairs"]);
         text.push_str(&format!("\nWhere `{key}`, {rate} of {pairs} pairs differ."));
     }
-    let gates: Vec<[String; 6]> = listed(&verdict["gates"]).map(gate).collect();
-    if !gates.is_empty() {
-        let header = ["GATE", "STATUS", "SEEN", "BETWEEN (95 %)", "TOLERATED", "PAIRS"];
-        text.push_str("\n\n");
-        text.push_str(&with_header(header, gates));
-    }
-    text
 }
 
 fn sampled(report: &Value) -> String {
@@ -80,7 +98,10 @@ fn gate(gate: &Value) -> [String; 6] {
         per_cent(&gate["estimate"]),
         between,
         per_cent(&gate["limit"]),
-        number(&gate["pairs"]),
+        match &gate["live"]["candidate"]["requests"] {
+            Value::Null => format!("{} pairs", number(&gate["pairs"])),
+            requests => format!("{} requests", number(requests)),
+        },
     ]
 }
 
@@ -104,6 +125,7 @@ fn per_cent(share: &Value) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::show::testing::{canary, read};
     use super::*;
 
     fn rollout() -> Rollout {
@@ -132,13 +154,34 @@ mod tests {
         });
         insta::assert_snapshot!(explained(&rollout(), Some(&report)), @r"
         Rollout r-000002 of `iris` 1 → 2 (shadow) is rolled-back since 2026-11-23T09:57:00.000Z: outputs: 61 of 400 pairs answered differently.
-        Verdict of the pairs: fail: outputs: 61 of 400 pairs answered differently.
+        Verdict: fail: outputs: 61 of 400 pairs answered differently.
         400 pairs were compared: of 4100 requests 410 were sampled, and 10 of these dropped.
         Contract broken by output `p` in 3 pairs: NaN where stable has 0.2.
         Where `output:label=7`, 100.00 % of 61 pairs differ.
 
-        GATE           STATUS  SEEN     BETWEEN (95 %)      TOLERATED  PAIRS
-        outputs.label  failed  15.25 %  11.00 % to 21.00 %  10.00 %    400
+        GATE           STATUS  SEEN     BETWEEN (95 %)      TOLERATED  OUT OF
+        outputs.label  failed  15.25 %  11.00 % to 21.00 %  10.00 %    400 pairs
+        ");
+    }
+
+    #[test]
+    fn a_canary_is_explained_by_its_step_and_its_live_requests_as_well() {
+        let mut told = canary();
+        told["gates"] = json!([{
+            "name": "errors", "status": "open", "pairs": 0, "count": 0.0, "estimate": 0.0, "limit": 0.012,
+            "prove": 0.05, "interval": [0.0, 0.053], "log_pass": 1.1, "log_fail": -0.4,
+            "live": { "candidate": { "requests": 100, "failed": 0 },
+                      "stable": { "requests": 900, "failed": 1 }, "excess_below": 0.06 },
+        }]);
+        insta::assert_snapshot!(explained(&read(told), None), @r"
+        Rollout r-000002 of `iris` 1 → 2 (canary) is canary since 2026-11-23T09:59:20.000Z: all gates have passed; the candidate has 10 % of the traffic.
+        It is at step 2 of 4, with 10 % of the traffic.
+        Live requests that count: 900 on version 1 (1 failed), 100 on version 2 (none failed).
+        Verdict: inconclusive: needs about 140 more pairs (2 min).
+        No requests were run on both versions for it.
+
+        GATE    STATUS  SEEN    BETWEEN (95 %)    TOLERATED  OUT OF
+        errors  open    0.00 %  0.00 % to 5.30 %  1.20 %     100 requests
         ");
     }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: a server, models for it, and a client that shows every byte.
 
 mod browser;
+mod console;
 mod disk;
 mod http;
 mod models;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use browser::{Browser, BrowserPage, View};
+pub(crate) use console::{Talking, assert_said, command, on_a_terminal, said};
 pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{Models, adder, digest, example_model, package, test_model};
 pub(crate) use onnx::{HeavyAdder, adder_with_a_trap, adder_with_external_data};
