@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::cells::runs;
-use super::chance::Chance;
 use super::rollouts::Scene;
 use super::*;
+use crate::domain::simulation::Chance;
 
 /// A model trained again, watched for an hour.
 fn evidence() -> PairEvidence {

@@ -1,7 +1,6 @@
 //! What holds for the analysis as a whole: properties, and simulated rollouts.
 
 mod cells;
-mod chance;
 mod errors_table;
 mod flips_table;
 mod gambler;
