@@ -31,3 +31,4 @@ pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
 pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
 pub use judging::Judged;
+pub use plan::plan;
