@@ -33,6 +33,8 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -542,6 +544,35 @@ patient (float[N, 2] X) => (float[N, 2] Y)
 }
 """
 
+# As `patient`, but three times as slow.
+SLUGGISH = PATIENT.replace("patient", "sluggish").replace(
+    "<float zero = {0},", "<float three = {3}, float zero = {0},"
+).replace(
+    "  loops = Cast <to = 7> (positive)\n",
+    "  thrice = Mul (positive, three)\n  loops = Cast <to = 7> (thrice)\n",
+)
+
+# As `patient`, but all the time goes into one node, so that a run cannot be stopped: ONNX Runtime looks between nodes
+# alone. The node sums up a window of 131072 zeros for each whole number up to the largest X, and once more.
+STUBBORN = """
+stubborn (float[N, 2] X) => (float[N, 2] Y)
+<int64[2] one_signal = {1, 1}, int64[1] window = {131072}, int64[1] flat = {-1}>
+{
+  largest = ReduceMax <keepdims = 0> (X)
+  positive = Relu (largest)
+  number = Cast <to = 7> (positive)
+  steps = Reshape (number, flat)
+  length = Add (steps, window)
+  shape = Concat <axis = 0> (one_signal, length)
+  zero = Sub (largest, largest)
+  zeros = Expand (zero, shape)
+  sums = LpPool <kernel_shape = [131072]> (zeros)
+  nothing = ReduceMax <keepdims = 0> (sums)
+  summand = Add (positive, nothing)
+  Y = Add (X, summand)
+}
+"""
+
 # Each input comes back as it is: one for every type that requests are often made of.
 TYPES = """
 types (bool[N] b, int32[N] i, int64[N] l, float[N] f, double[N] d, string[N] s)
@@ -649,6 +680,8 @@ def write_test_models(root: Path) -> None:
         "adder": adder(),
         "slow": parse(SLOW),
         "patient": parse(PATIENT),
+        "sluggish": parse(SLUGGISH),
+        "stubborn": parse(STUBBORN),
         "types": parse(TYPES),
         "fails": parse(FAILS),
         "scalar": parse(SCALAR),
@@ -757,6 +790,8 @@ def verify_test_models(root: Path) -> None:
     verify_adder(folder)
     verify_slow(folder)
     verify_patient(folder)
+    verify_sluggish(folder)
+    verify_stubborn(folder)
     verify_types(folder)
     verify_neighbours(folder)
     verify_candidates(root)
@@ -791,6 +826,24 @@ def verify_patient(folder: Path) -> None:
     demand(np.array_equal(Y, TWO_ROWS + 4), "patient: Y = X + its largest")
     (Y,) = run(folder, "patient", X=-TWO_ROWS)
     demand(np.array_equal(Y, -TWO_ROWS), "patient: no loop for negative numbers")
+
+
+def verify_stubborn(folder: Path) -> None:
+    (Y,) = run(folder, "stubborn", X=TWO_ROWS)
+    demand(np.array_equal(Y, TWO_ROWS + 4), "stubborn: Y = X + its largest")
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(0.1, setattr, (options, "terminate", True))
+    began = time.monotonic()
+    timer.start()
+    session = load(folder / "stubborn.onnx")
+    is_stopped = is_refused(lambda: session.run(None, {"X": TWO_ROWS + 1000}, options))
+    demand(is_stopped and time.monotonic() - began > 0.3, "stubborn: stopped when the node is done")
+
+
+def verify_sluggish(folder: Path) -> None:
+    x = np.array([[1, 2], [3, 0]], np.float32)
+    (y,) = run(folder, "sluggish", X=x)
+    demand(np.allclose(y, x + 9, rtol=0, atol=1e-5), "sluggish turns three times for each")
 
 
 def verify_fails(folder: Path) -> None:

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -15,7 +15,8 @@ use crate::api::{
 };
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
 use crate::delivery::{
-    Board, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError, Recovered,
+    Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
+    Outbox, Recovered, inquest,
 };
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
@@ -24,8 +25,10 @@ use crate::repository::{
 };
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
+use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
+use crate::webhooks::{Hook, HookError, Webhooks};
 
 /// A server that has everything it needs and listens, but does not answer yet.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub struct App {
     api: Api,
     ending: watch::Sender<bool>,
     inbox: Inbox,
+    hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
     guard: AdminGuard,
     server_file: PathBuf,
@@ -47,7 +51,12 @@ struct State {
     store: Arc<ContentStore>,
     journal: Journal,
     recovered: Recovered,
+    /// What the last process died of.
+    crashes: Crashes,
 }
+
+/// How long webhooks may still be told things when all else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +125,9 @@ pub enum StartError {
         /// Why not.
         reason: String,
     },
+    /// A webhook's secret cannot be read.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The system has no room for the server's threads.
     #[error("the server's threads cannot be started: {0}")]
     Threads(std::io::Error),
@@ -132,7 +144,11 @@ impl App {
         let state = |cause| StartError::State { path: config.state.clone(), cause };
         std::fs::create_dir_all(&config.state).map_err(state)?;
         let store = Arc::new(ContentStore::open(&config.state)?);
-        let journal = Journal::open(&config.state)?;
+        let crashes = inquest(&config.state);
+        let hooks: Vec<Hook> = config.webhooks.iter().map(Hook::read).collect::<Result<_, _>>()?;
+        let mut journal = Journal::open(&config.state)?;
+        let outboxes = journal.subscribe(hooks.iter().map(Hook::subscriber).collect())?;
+        let hooks = hooks.into_iter().zip(outboxes).collect();
         let recovered = journal.load()?;
         let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
         let listeners = Listeners::bind(&config).await?;
@@ -169,9 +185,19 @@ impl App {
         });
         // Last, when nothing can fail any more: it says that there is a server.
         write_server_file(&server_file, listeners.addresses).map_err(state)?;
-        let state = State { store, journal, recovered };
-        let app =
-            Self { config, runtime, state, api, ending, inbox, listeners, guard, server_file };
+        let state = State { store, journal, recovered, crashes };
+        let app = Self {
+            config,
+            runtime,
+            state,
+            api,
+            ending,
+            inbox,
+            hooks,
+            listeners,
+            guard,
+            server_file,
+        };
         app.log_start(cores);
         Ok(app)
     }
@@ -213,6 +239,7 @@ impl App {
     /// [`StartError`], when there is no room for a thread.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let (api, config, guard) = (self.api, self.config, self.guard);
+        let webhooks = Webhooks::start(self.hooks).map_err(StartError::Threads)?;
         let release = Releasing { api: &api, config: &config, runtime: self.runtime };
         let (repository, controller) =
             release.start(self.state, self.inbox).map_err(StartError::Threads)?;
@@ -242,6 +269,7 @@ impl App {
         api.readiness.ending();
         tokio::time::sleep(config.shutdown.drain).await;
         self.ending.send_replace(true);
+        let begun = Instant::now();
         for listener in serving {
             // It does not panic, and nobody cancels it.
             let _ = listener.await;
@@ -251,8 +279,11 @@ impl App {
         api.delivery.stop();
         // It writes down what it is about, which takes no longer than the disk.
         let _ = tokio::task::spawn_blocking(move || controller.join()).await;
+        // With it the journal is closed, and nothing new is to be told.
+        webhooks.end(LAST_WORDS.min(grace.saturating_sub(begun.elapsed()))).await;
         // Best effort: a file that stays only names a server that is gone.
         let _ = std::fs::remove_file(&self.server_file);
+        breadcrumbs::end();
         tracing::info!("bye");
         Ok(())
     }
@@ -268,7 +299,7 @@ struct Releasing<'a> {
 impl Releasing<'_> {
     /// Starts the threads that bring versions from the folder to the route.
     fn start(self, state: State, inbox: Inbox) -> std::io::Result<(Repository, JoinHandle<()>)> {
-        let State { store, journal, recovered } = state;
+        let State { store, journal, recovered, crashes } = state;
         let api = self.api;
         let loader = LoaderParts {
             runtime: self.runtime,
@@ -290,15 +321,17 @@ impl Releasing<'_> {
         let known = recovered.known_files();
         let (board, ready) = (api.board.clone(), api.clone());
         let folder = self.config.models.clone();
-        let controller =
-            inbox.start(DeliveryParts { journal, recovered, fleet, board }, move || {
+        let controller = inbox.start(
+            DeliveryParts { journal, recovered, crashes, fleet, board },
+            move || {
                 ready.readiness.loaded();
                 let models = ready.router.snapshot().models().count();
                 tracing::info!(models, "ready: {models} models answer");
                 if ready.registry.models().is_empty() {
                     tracing::warn!("there are no models in `{}`", folder.display());
                 }
-            })?;
+            },
+        )?;
         let parts = RepositoryParts {
             models: self.config.models.clone(),
             settle: self.config.repository.settle,

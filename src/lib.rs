@@ -12,7 +12,7 @@
 //! RELEASE  models/ → repository: look → store → load → warm up → ready                    │
 //! (version)                    │                                                          ▼
 //!          routes ◀── delivery::controller ── asks ──▶ domain::rollout (decides) ◀────────┘
-//!                              └── writes ──▶ delivery::journal
+//!                              └── writes ──▶ delivery::journal ── outbox ──▶ webhooks
 //! ```
 //!
 //! A request reads one immutable [`serving::Snapshot`], so it sees a model either before a change or after it,
@@ -27,11 +27,12 @@
 //! - [`repository`] makes versions available: from files to warm, loaded models.
 //! - [`shadow`] runs sampled requests again, on two versions, and compares what they answer.
 //! - [`delivery`] gives them traffic: asks the domain, writes down what it decides, and shows it.
+//! - [`webhooks`] tell others of every change, beside [`api`]: from what [`delivery`] has written down.
 //! - [`telemetry`] tells: log and metrics.
 //! - [`system`] does what only the operating system can do.
 //! - [`domain`] decides, and can do nothing: the words of the trade as types, and rules that need only data.
 //!
-//! Dependencies point inward: `cli → app → api → delivery → {repository, shadow} → serving → onnx → domain`. `telemetry` and
+//! Dependencies point inward: `cli → app → {api, webhooks} → delivery → {repository, shadow} → serving → onnx → domain`. `telemetry` and
 //! `system` may be called by all and know only `domain`; `domain` knows nobody. `unsafe` lives in `onnx` and
 //! `system` alone. A test (`tests/integration/architecture.rs`) keeps it so.
 
@@ -47,3 +48,4 @@ pub mod serving;
 pub mod shadow;
 pub mod system;
 pub mod telemetry;
+pub mod webhooks;

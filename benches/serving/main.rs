@@ -9,8 +9,8 @@
 //! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
 //! ```
 //!
-//! Two scenes have no floor: [`loading`] and [`shadowing`] compare the server with itself, while it loads a large model
-//! or runs every request again on a slow candidate, and while it does not.
+//! Three scenes have no floor: [`loading`], [`shadowing`] and [`hanging`] compare the server with itself, while it loads
+//! a large model, runs every request again on a slow candidate or has candidates that hang, and while it does not.
 //!
 //! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
 //!
@@ -20,6 +20,7 @@
 mod beside;
 mod cpu;
 mod floor;
+mod hanging;
 mod load;
 mod loading;
 mod measure;
@@ -30,6 +31,7 @@ mod ours;
 mod report;
 mod scene;
 mod shadowing;
+mod trial;
 mod wire;
 
 use std::error::Error;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
+use self::hanging::Hanging;
 use self::load::{Client, Exchange};
 use self::loading::Loading;
 use self::measure::{Contest, Plan, Round};
@@ -112,8 +115,11 @@ fn measure_scenes(
     large_mebibytes: u64,
 ) -> Result<Report, Box<dyn Error>> {
     let scenes = scenes();
-    let known: Vec<_> =
-        scenes.iter().map(|scene| scene.name).chain([loading::NAME, shadowing::NAME]).collect();
+    let known: Vec<_> = scenes
+        .iter()
+        .map(|scene| scene.name)
+        .chain([loading::NAME, shadowing::NAME, hanging::NAME])
+        .collect();
     if !known.iter().any(|name| name.contains(filter)) {
         return Err(format!(
             "no scene has `{filter}` in its name; there are: {}",
@@ -143,6 +149,12 @@ fn measure_scenes(
             .rounds(plan)
             .map_err(|error| format!("scene `{}`: {error}", shadowing::NAME))?;
         report.add_beside(shadowing::NAME, shadowing::MODEL, "with a trial", &rounds);
+    }
+    if let Some(scene) = scenes.first().filter(|_| hanging::NAME.contains(filter)) {
+        let rounds = Hanging { client: &client, ours: &ours, scene }
+            .rounds(plan)
+            .map_err(|error| format!("scene `{}`: {error}", hanging::NAME))?;
+        report.add_beside(hanging::NAME, scene.model, "with four runs that hang", &rounds);
     }
     ours.stop()?;
     Ok(report)

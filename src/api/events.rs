@@ -79,9 +79,7 @@ fn transitions(listener: Listener) -> impl Stream<Item = Result<Event, Infallibl
     unfold(listener, |mut listener| async move {
         let event = match listener.hear().await? {
             Heard::Change(change) => {
-                let Announcement { seq, model, transition } = &*change;
-                let told = rollouts::transition(model.as_str(), *seq, transition);
-                event("transition", &told).id(seq.to_string())
+                event("transition", &change.document()).id(change.seq.to_string())
             }
             Heard::Missed(missed) => event("lagged", &json!({ "missed": missed })),
         };

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::config::{self, LogFormat, LogLevel, Overrides, ServerConfig};
+use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
 use crate::system::process;
 use crate::telemetry::logs;
@@ -118,6 +119,7 @@ async fn told_to_end(mut terminate: Signal, mut interrupt: Signal) {
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("told to end twice: ending at once");
+        breadcrumbs::end();
         process::end(1);
     });
 }

@@ -16,7 +16,6 @@ const SERVER: &[&str] = &[
     "repository.trial",
     "shadow.mode",
     "shadow.window",
-    "webhooks",
 ];
 
 /// Keys and whole tables of a model's settings.
@@ -81,7 +80,8 @@ mod tests {
         for (key, listed) in [
             ("shadow.mode", true),
             ("shadow.max_rps", false),
-            ("webhooks", true),
+            ("capture", true),
+            ("webhooks", false),
             ("metrics.compat", true),
             ("metrics.listen", false),
             ("shadowy", false),

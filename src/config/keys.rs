@@ -228,7 +228,7 @@ mod tests {
         greenroom.toml:18: `shadow.mode` must be "live" or "deferred", got `"dead"`
         greenroom.toml:19: `shadow.max_busy` must be a number above 0 and at most 1, got `2`
         greenroom.toml:20: unknown key `shadow."a.b\n"`
-        greenroom.toml:22: `webhooks[0].url` must be a URL that begins with http:// or https://, got `"ftp://x"`
+        greenroom.toml:22: `webhooks[0].url` must be a URL that begins with http:// or https://
         greenroom.toml:23: `webhooks[1].url` is missing
         greenroom.toml:24: unknown key `webhooks[1].secret`; did you mean `webhooks[1].secret_file`?
         "#);

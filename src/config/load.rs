@@ -72,6 +72,19 @@ impl ServerConfig {
             findings.clash(&["admin.listen"], text);
         }
         self.refuse_shared_addresses(findings);
+        self.refuse_a_webhook_twice(findings);
+    }
+
+    /// What is still to be told to one is found again by its URL.
+    fn refuse_a_webhook_twice(&self, findings: &mut Findings) {
+        for (index, hook) in self.webhooks.iter().enumerate() {
+            let earlier = self.webhooks[..index].iter().position(|other| other.url == hook.url);
+            if let Some(earlier) = earlier {
+                let key = format!("webhooks[{index}].url");
+                let text = format!("`{key}` is the same as `webhooks[{earlier}].url`");
+                findings.clash(&[&key], text);
+            }
+        }
     }
 
     fn refuse_shared_addresses(&self, findings: &mut Findings) {
@@ -335,6 +348,14 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_is_there_once() {
+        let text = "[[webhooks]]\nurl = 'http://a'\n[[webhooks]]\nurl = 'http://b'\n\
+                    [[webhooks]]\nurl = 'http://a'";
+        let expected = "greenroom.toml:6: `webhooks[2].url` is the same as `webhooks[0].url`";
+        assert_eq!(complaint(text), expected);
+    }
+
+    #[test]
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
         let text = "[shadow]\nmode = 'deferred'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
                     [[webhooks]]\nurl = 'http://x'\n[capture]\nmode = 'off'";
@@ -343,7 +364,6 @@ mod tests {
         insta::assert_snapshot!(config.inactive.join("\n"), @r#"
         this version does not act on `grpc.max_message` (environment variable GREENROOM_GRPC__MAX_MESSAGE) yet
         this version does not act on `shadow.mode` (greenroom.toml:2), `shadow.window` (greenroom.toml:3) yet
-        this version does not act on `webhooks` (greenroom.toml:6) yet
         "#);
     }
 

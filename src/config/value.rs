@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use ureq::http::Uri;
 
 use super::error::{Origin, printable};
 use super::source::{Entry, Value};
@@ -292,15 +293,17 @@ fn minute_of_day(text: &str) -> Option<u16> {
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
-/// An address to which events are posted.
+/// An address to which events are posted. What is wrong with it is not shown: it may hold a password.
 pub(super) fn url(entry: &Entry) -> Parsed<String> {
     let is_url = |text: &&str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or("");
-        !host.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        let uri: Option<Uri> = text.parse().ok();
+        let scheme = uri.as_ref().and_then(Uri::scheme_str);
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        matches!(scheme, Some("http" | "https")) && !host.is_empty()
     };
     let url = entry.text().filter(is_url).map(str::to_owned);
-    url.ok_or_else(|| Wrong::expected(entry, "a URL that begins with http:// or https://"))
+    let complaint = "must be a URL that begins with http:// or https://".to_owned();
+    url.ok_or_else(|| Wrong::because(entry, complaint))
 }
 
 /// The name of an HTTP header, in lower case as the server sees it.

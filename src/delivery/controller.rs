@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::board::{Board, ReleaseView};
 use super::clock::Clock;
+use super::crashes::Crashes;
 use super::deciding::Numbers;
 use super::fleet::{Fleet, Settings};
 use super::handle::{CommandError, Inbox, Message};
@@ -29,6 +30,8 @@ pub struct DeliveryParts {
     pub journal: Journal,
     /// What was written down before.
     pub recovered: Recovered,
+    /// What the last process died of.
+    pub crashes: Crashes,
     /// What is loaded, and how that changes.
     pub fleet: Fleet,
     /// Where changes are shown.
@@ -39,6 +42,8 @@ pub struct DeliveryParts {
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How often pairs are judged.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked how long requests take.
+const TAKE_TIME_EVERY: Duration = Duration::from_secs(60);
 /// How often the store is tidied up, at the most.
 const COLLECT_EVERY: Duration = Duration::from_secs(2);
 /// After a change could not be written down.
@@ -73,6 +78,7 @@ pub(super) struct Controller {
     pub(super) death: Death,
     saved: Instant,
     judged: Instant,
+    time_taken: Instant,
     evidence_saved: Instant,
     /// The models whose loaded versions may have to change.
     pub(super) touched: BTreeSet<ModelName>,
@@ -85,6 +91,8 @@ pub(super) struct Controller {
     pub(super) undecided: Vec<(ModelName, Event)>,
     /// What is shown and could not be written down, by its numbers.
     pub(super) unwritten: BTreeMap<ModelName, Vec<Numbered>>,
+    /// What is to be decided on before anything is loaded.
+    crashes: Crashes,
     /// The files that are written down as known.
     files: BTreeSet<String>,
     first_look_is_over: bool,
@@ -93,7 +101,7 @@ pub(super) struct Controller {
 
 impl Controller {
     fn new(parts: DeliveryParts, first_load_done: Box<dyn FnOnce() + Send>) -> Self {
-        let DeliveryParts { journal, recovered, fleet, board } = parts;
+        let DeliveryParts { journal, recovered, crashes, fleet, board } = parts;
         let clock = Clock::start();
         let mut releases = BTreeMap::new();
         for (model, (seq, mut release)) in recovered.releases {
@@ -112,6 +120,7 @@ impl Controller {
             death: Death::appointed(),
             saved: Instant::now(),
             judged: Instant::now(),
+            time_taken: Instant::now(),
             evidence_saved: Instant::now(),
             touched: BTreeSet::new(),
             has_garbage: false,
@@ -119,6 +128,7 @@ impl Controller {
             frozen: None,
             undecided: Vec::new(),
             unwritten: BTreeMap::new(),
+            crashes,
             files: recovered.files.into_iter().map(|(file, ..)| file).collect(),
             first_look_is_over: false,
             first_load_done: Some(first_load_done),
@@ -131,6 +141,8 @@ impl Controller {
         }
         self.touched = self.releases.keys().cloned().collect();
         self.has_garbage = true;
+        let crashes = std::mem::take(&mut self.crashes);
+        self.answer_for(crashes);
         self.follow();
         loop {
             let mut messages = match self.wait(inbox) {
@@ -145,6 +157,7 @@ impl Controller {
             self.follow();
             self.save_countdowns();
             self.save_evidence();
+            self.take_time();
             self.tell_first_load();
             if stops {
                 self.save_countdowns_now();
@@ -164,7 +177,9 @@ impl Controller {
             .then(|| JUDGE_EVERY.saturating_sub(self.judged.elapsed()));
         let collect =
             self.has_garbage.then(|| COLLECT_EVERY.saturating_sub(self.collected.elapsed()));
-        match due.into_iter().chain(collect).chain(judge).min() {
+        let take_time = (!self.releases.is_empty())
+            .then(|| TAKE_TIME_EVERY.saturating_sub(self.time_taken.elapsed()));
+        match due.into_iter().chain(collect).chain(judge).chain(take_time).min() {
             Some(timeout) => inbox.recv_timeout(timeout),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -257,6 +272,14 @@ impl Controller {
             }
         }
         happenings
+    }
+
+    /// How long requests took before a rollout is what they are held to during it.
+    fn take_time(&mut self) {
+        if self.time_taken.elapsed() >= TAKE_TIME_EVERY {
+            self.time_taken = Instant::now();
+            self.fleet.take_time();
+        }
     }
 
     fn judge_at_once(&mut self) {

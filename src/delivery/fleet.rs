@@ -256,6 +256,13 @@ impl Fleet {
         }
     }
 
+    /// Takes note of how long the stable versions take. To be told once in a minute.
+    pub(super) fn take_time(&mut self) {
+        for (model, route) in self.parts.router.snapshot().models() {
+            self.trials.take_time(model, route.stable());
+        }
+    }
+
     /// A version was unloaded, and its memory is free.
     pub(super) fn freed(&mut self, model: &ModelName) {
         if let Some(draining) = self.draining.get_mut(model) {

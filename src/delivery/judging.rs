@@ -37,6 +37,7 @@ pub(super) fn judge(
         live: seen.as_ref().and_then(|seen| seen.evidence),
         next: rollout.next_weight(),
         alarm: seen.as_ref().and_then(|seen| seen.alarm),
+        stable_suffers: seen.as_ref().is_some_and(|seen| seen.stable_suffers),
         requests: seen.as_ref().and_then(|seen| seen.rate),
     };
     let standing = if pairings.is_open(model) {

@@ -14,7 +14,9 @@
 mod board;
 mod clock;
 mod controller;
+mod crashes;
 mod deciding;
+mod document;
 mod fleet;
 mod handle;
 mod journal;
@@ -27,8 +29,13 @@ mod trials;
 
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
+pub use crashes::{Crashes, inquest};
+pub use document::transition_document;
 pub use fleet::{Fleet, FleetParts};
 pub use handle::{CommandError, Delivery, Inbox};
-pub use journal::{Journal, JournalError, JournalReader, Numbered, Recovered, RolloutHistory};
+pub use journal::{
+    Change, Journal, JournalError, JournalReader, Numbered, Outbox, Recovered, RolloutHistory,
+    Signal, Subscriber,
+};
 pub use judging::Judged;
 pub use plan::plan;

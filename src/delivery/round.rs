@@ -177,7 +177,8 @@ impl Controller {
             | Event::Gone(_)
             | Event::AllGone
             | Event::Loaded(_)
-            | Event::LoadFailed(..) => self.undecided.push((model.clone(), event)),
+            | Event::LoadFailed(..)
+            | Event::Crashed(_) => self.undecided.push((model.clone(), event)),
             // Whoever asked is told; judges judge again, perhaps another rollout; and time goes on passing.
             Event::Command(_) | Event::Judged(_) | Event::Tick => {}
         }

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::handle::Delivery;
 use super::journal::{Evidence, JournalReader};
 use super::pairings::{Document, Versions};
-use crate::domain::analysis::{Alarm, LiveCell, LiveCounts, LiveEvidence, restart_epoch};
+use crate::domain::analysis::{
+    Alarm, LatencyGuard, LiveCell, LiveCounts, LiveEvidence, Lookback, restart_epoch,
+};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Rollout, RolloutId, Share, Strategy};
 use crate::serving::{
-    Counts, Observed, ObservedCell, Observer, ObserverParts, Servable, Trial, TrialParts, patience,
+    Counts, Observed, ObservedCell, Observer, ObserverParts, Overdue, Servable, Trial, TrialParts,
+    patience,
 };
 use crate::shadow::Rate;
 
@@ -26,6 +29,9 @@ pub(super) struct Trials {
     open: HashMap<ModelName, Open>,
     /// What is over, and still to be written down for the last time.
     closed: Vec<Closed>,
+    /// How long the trusted versions took, over the last hour.
+    hours: HashMap<ModelName, Lookback>,
+    began: Instant,
 }
 
 #[derive(Debug)]
@@ -34,6 +40,7 @@ struct Closed {
     rollout: RolloutId,
     observer: Arc<Observer>,
     evidence: Option<LiveEvidence>,
+    guard: Option<LatencyGuard>,
 }
 
 #[derive(Debug)]
@@ -41,10 +48,14 @@ struct Open {
     rollout: RolloutId,
     observer: Arc<Observer>,
     candidate: Arc<Servable>,
+    trusted: Arc<Servable>,
+    guard: Option<LatencyGuard>,
     /// None while the candidate has no traffic.
     trial: Option<Arc<Trial>>,
     /// What its requests tell, in a rollout that gives it shares of the traffic.
     evidence: Option<LiveEvidence>,
+    /// Whether one run that does not end is enough.
+    breaks: bool,
     opened: Instant,
     rate: Rate,
     /// What was written down last.
@@ -59,20 +70,34 @@ pub(super) struct Seen<'t> {
     pub(super) evidence: Option<&'t LiveEvidence>,
     /// What no statistics are needed for.
     pub(super) alarm: Option<Alarm<'static>>,
+    /// Whether the trusted version answers much more slowly than before.
+    pub(super) stable_suffers: bool,
     /// Requests to the candidate in a second.
     pub(super) rate: Option<f64>,
 }
 
 /// What is written down.
 #[derive(Debug, Deserialize, Serialize)]
-struct Saved<E> {
+struct Saved<E, G> {
     observed: Observed,
     evidence: Option<E>,
+    guard: Option<G>,
 }
 
 impl Trials {
     pub(super) fn new(journal: JournalReader, delivery: Delivery) -> Self {
-        Self { journal, delivery, open: HashMap::new(), closed: Vec::new() }
+        let (open, closed, hours) = (HashMap::new(), Vec::new(), HashMap::new());
+        Self { journal, delivery, open, closed, hours, began: Instant::now() }
+    }
+
+    /// Takes note of how long a model's trusted version takes. To be told once in a minute.
+    pub(super) fn take_time(&mut self, model: &ModelName, stable: &Servable) {
+        let latencies = stable.latencies();
+        // Most models of many are hardly ever asked.
+        if latencies.total() > 0 || self.hours.contains_key(model) {
+            let hour = self.hours.entry(model.clone()).or_insert_with(Lookback::hour);
+            hour.observe(self.began.elapsed(), &latencies);
+        }
     }
 
     /// The traffic that these two versions share; none where the candidate has no share. With it a trial that is over,
@@ -89,7 +114,7 @@ impl Trials {
         // Also before it has any: what live requests tell has its part in the verdict from the beginning.
         let has_shares = rollout.plan.strategy == Strategy::Canary;
         if (share.is_some() || has_shares) && !self.open.contains_key(model) {
-            let open = self.begin(rollout, versions);
+            let open = self.begin(model, rollout, versions);
             self.open.insert(model.clone(), open);
         }
         let Some(share) = share else {
@@ -114,18 +139,19 @@ impl Trials {
         let trial = Arc::new(Trial::new(parts, Instant::now()));
         let before = open.trial.replace(trial.clone());
         open.candidate = versions.candidate.clone();
+        open.trusted = versions.stable.clone();
         (Some(trial), over.or(before.filter(|_| !is_same)))
     }
 
     /// No version of this model is on trial any more. Gives the trial that is over, to be ended once nobody is sent to
     /// it any more.
     pub(super) fn end(&mut self, model: &ModelName) -> Option<Arc<Trial>> {
-        let Open { rollout, observer, trial, evidence, .. } = self.open.remove(model)?;
-        self.closed.push(Closed { model: model.clone(), rollout, observer, evidence });
+        let Open { rollout, observer, trial, evidence, guard, .. } = self.open.remove(model)?;
+        self.closed.push(Closed { model: model.clone(), rollout, observer, evidence, guard });
         trial
     }
 
-    fn begin(&self, rollout: &Rollout, versions: &Versions) -> Open {
+    fn begin(&mut self, model: &ModelName, rollout: &Rollout, versions: &Versions) -> Open {
         let saved = self.saved(rollout.id).or_else(|| {
             // Whoever tries again does not get another throw of the dice.
             let parent = rollout.parent.filter(|_| !rollout.is_fresh)?;
@@ -134,10 +160,16 @@ impl Trials {
         });
         let delivery = self.delivery.clone();
         let deadline = versions.candidate.limits().deadline.max(versions.stable.limits().deadline);
-        let (observed, evidence) = match saved {
-            Some(Saved { observed, evidence }) => (Some(observed), evidence),
-            None => (None, None),
+        let (observed, evidence, guard) = match saved {
+            Some(Saved { observed, evidence, guard }) => (Some(observed), evidence, guard),
+            None => (None, None, None),
         };
+        let guard = guard.or_else(|| {
+            self.take_time(model, &versions.stable);
+            let hour = self.hours.get_mut(model)?;
+            let before = hour.observe(self.began.elapsed(), &versions.stable.latencies());
+            Some(LatencyGuard::new(&before))
+        });
         let parts = ObserverParts {
             saved: observed,
             is_sticky: rollout.plan.key.is_some(),
@@ -150,15 +182,18 @@ impl Trials {
             rollout: rollout.id,
             observer: Arc::new(Observer::new(parts, now)),
             candidate: versions.candidate.clone(),
+            trusted: versions.stable.clone(),
+            guard,
             trial: None,
             evidence: evidence_for(rollout, evidence),
+            breaks: rollout.plan.breaker,
             opened: now,
             rate: Rate::default(),
             saved: Observed::default(),
         }
     }
 
-    fn saved(&self, rollout: RolloutId) -> Option<Saved<LiveEvidence>> {
+    fn saved(&self, rollout: RolloutId) -> Option<Saved<LiveEvidence, LatencyGuard>> {
         let read = self.journal.evidence(Evidence::Observations, rollout);
         let understood = read
             .map(|document| document.map(|document| serde_json::from_str(&document)).transpose());
@@ -199,11 +234,16 @@ impl Trials {
             evidence.advance(now.duration_since(open.opened));
             evidence.set(&cells(&observed));
         }
+        let stable_suffers = open.guard.as_mut().is_some_and(|guard| {
+            guard.observe(now.duration_since(open.opened), &open.trusted.latencies());
+            guard.stable_suffers()
+        });
         let requests = observed.cells.iter().map(|cell| cell.ended).sum();
         let rate = open.rate.observe(now, requests);
-        let alarm = open.observer.tripped().map(|failures| Alarm::Breaker { failures });
+        let tripped = open.observer.tripped().map(|failures| Alarm::Breaker { failures });
+        let alarm = tripped.or(does_not_end(&open.candidate, open.breaks).then_some(Alarm::Stuck));
         let (rollout, evidence) = (open.rollout, open.evidence.as_ref());
-        Some(Seen { rollout, observed, evidence, alarm, rate })
+        Some(Seen { rollout, observed, evidence, alarm, stable_suffers, rate })
     }
 
     /// What has changed since it was last written down, and what is over.
@@ -213,15 +253,17 @@ impl Trials {
         for (model, open) in &mut self.open {
             let observed = open.observer.observed(now);
             if observed != open.saved {
-                let evidence = open.evidence.as_ref();
-                documents.extend(document(model, open.rollout, &observed, evidence));
+                let (evidence, guard) = (open.evidence.as_ref(), open.guard.as_ref());
+                let saved = Saved { observed: observed.clone(), evidence, guard };
+                documents.extend(document(model, open.rollout, &saved));
                 open.saved = observed;
             }
         }
         for closed in &self.closed {
-            let Closed { model, rollout, observer, evidence } = closed;
-            let observed = observer.observed(now);
-            documents.extend(document(model, *rollout, &observed, evidence.as_ref()));
+            let Closed { model, rollout, observer, evidence, guard } = closed;
+            let (evidence, guard) = (evidence.as_ref(), guard.as_ref());
+            let saved = Saved { observed: observer.observed(now), evidence, guard };
+            documents.extend(document(model, *rollout, &saved));
         }
         documents
     }
@@ -233,13 +275,26 @@ impl Trials {
     }
 }
 
+/// Whether runs of a version do not end. One is enough that goes on for several times as long as its request had, if
+/// its thread had a core to end it on; so many are in any case that the version takes the threads of others.
+fn does_not_end(candidate: &Servable, one_is_enough: bool) -> bool {
+    const SEVERAL: u32 = 3;
+    const MOST: usize = 4;
+    const HAD_A_CORE: Duration = Duration::from_millis(50);
+    let limit = candidate.limits().deadline * SEVERAL;
+    let is_stuck = |overdue: Overdue| {
+        overdue.elapsed >= limit && overdue.worked.is_none_or(|worked| worked >= HAD_A_CORE)
+    };
+    candidate.stranded() >= MOST
+        || one_is_enough && candidate.longest_overdue(Instant::now()).is_some_and(is_stuck)
+}
+
 fn document(
     model: &ModelName,
     rollout: RolloutId,
-    observed: &Observed,
-    evidence: Option<&LiveEvidence>,
+    saved: &Saved<&LiveEvidence, &LatencyGuard>,
 ) -> Option<Document> {
-    let text = serde_json::to_string(&Saved { observed: observed.clone(), evidence }).ok()?;
+    let text = serde_json::to_string(saved).ok()?;
     Some(Document { model: model.clone(), rollout, text })
 }
 

@@ -6,10 +6,12 @@
 //! rule can be tested on a clock that the test turns.
 
 pub mod analysis;
+pub mod attribution;
 pub mod batching;
 pub mod comparison;
 pub mod lifecycle;
 pub mod model;
+pub mod retrying;
 pub mod rollout;
 pub mod route;
 pub mod sampling;

@@ -213,6 +213,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The 32 bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 digits alone, as `sha256sum` prints them.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()

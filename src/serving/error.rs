@@ -45,6 +45,10 @@ pub enum InferError {
         /// The library's words, for the log only.
         String,
     ),
+    /// The version may not run more at once than it does, and none of these runs comes to an end. Or the same holds for
+    /// all versions on trial together.
+    #[error("the runs before it do not come to an end")]
+    Stuck,
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -55,9 +59,21 @@ pub enum InferError {
 pub struct Unanswered {
     /// Why.
     pub error: InferError,
-    /// What the request gave, where the model has failed on it: whoever wants to know whether another version fails as
-    /// well can ask it.
+    /// What the request gave, where the version has failed on it or is stuck: whoever wants another version to answer,
+    /// or wants to know whether it fails as well, can ask it.
     pub inputs: Option<Vec<Tensor>>,
+}
+
+impl Unanswered {
+    pub(super) fn new(error: InferError, inputs: Vec<Tensor>) -> Self {
+        let inputs = match error {
+            InferError::RunFailed(_) | InferError::Stuck => Some(inputs),
+            InferError::QueueFull { .. }
+            | InferError::DeadlineExceeded(_)
+            | InferError::ShuttingDown => None,
+        };
+        Self { error, inputs }
+    }
 }
 
 impl From<InferError> for Unanswered {

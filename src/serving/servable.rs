@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use super::scheduler::{Queue, QueueLimits};
+use super::scheduler::{Overdue, Queue, QueueLimits};
+use crate::domain::analysis::{BUCKETS, Latencies};
+use crate::domain::attribution::Crumb;
 use crate::domain::batching::{self, Alone, Batching};
 use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::rollout::RolloutId;
 use crate::domain::signature::Signature;
 use crate::domain::tensor::Tensor;
 use crate::onnx::{Output, RunError, Session, StopFlag};
+use crate::system::breadcrumbs;
 use crate::telemetry::metrics::VersionMeter;
 
 /// A loaded, warmed-up version, with the requests that wait for it.
@@ -27,6 +31,8 @@ pub struct Servable {
     runs_one_by_one: AtomicBool,
     /// The rollout that it is on trial in; 0: none.
     trial: AtomicU64,
+    /// How many requests it has answered, by how long they took.
+    latencies: [AtomicU64; BUCKETS],
 }
 
 /// What a model's settings say of how its versions answer.
@@ -82,6 +88,7 @@ impl Servable {
             settings: parts.settings,
             runs_one_by_one: AtomicBool::new(false),
             trial: AtomicU64::new(0),
+            latencies: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
 
@@ -156,6 +163,26 @@ impl Servable {
         self.trial.store(rollout.map_or(0, |rollout| rollout.0), Ordering::Relaxed);
     }
 
+    /// How many of its runs go on although nobody waits for them and they were told to stop. Takes no lock.
+    pub fn stranded(&self) -> usize {
+        self.queue.stranded()
+    }
+
+    /// What is known of the one of these runs that began first.
+    pub fn longest_overdue(&self, now: Instant) -> Option<Overdue> {
+        self.queue.longest_overdue(now)
+    }
+
+    /// It has answered, as the trusted version, a request that took so long from its arrival on.
+    pub fn took(&self, elapsed: Duration) {
+        self.latencies[Latencies::bucket(elapsed)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long such requests took until now.
+    pub fn latencies(&self) -> Latencies {
+        Latencies::of_counts(self.latencies.each_ref().map(|count| count.load(Ordering::Relaxed)))
+    }
+
     /// How many rows may run together; 1 where requests run one by one.
     pub fn max_batch_rows(&self) -> usize {
         let goes_together = match self.settings.batching {
@@ -181,26 +208,23 @@ impl Servable {
         }
     }
 
-    /// Runs inputs on the calling thread, beside the queue and whatever else goes on: for those who compare.
+    /// Runs inputs on the calling thread, at once. Should the process die of it, the next one finds out.
     ///
     /// # Errors
     /// [`RunError`], as the session gives it.
-    pub fn run_alone(
+    pub fn run(
         &self,
         inputs: &[Tensor],
         outputs: &[usize],
         stop: &StopFlag,
     ) -> Result<Vec<Output>, RunError> {
+        let _entered = breadcrumbs::enter(&Crumb { digest: self.digest, trial: self.trial() });
         self.session.run(inputs, outputs, stop)
     }
 
     /// Whether a run does all its work on the thread that asks for it.
     pub fn runs_on_one_thread(&self) -> bool {
         self.session.runs_on_one_thread()
-    }
-
-    pub(super) fn session(&self) -> &Session {
-        &self.session
     }
 
     pub(super) fn queue(&self) -> &Queue {
@@ -215,5 +239,24 @@ impl fmt::Debug for Servable {
             .field("version", &self.version)
             .field("digest", &self.digest)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::testing::{limits, servable};
+
+    #[test]
+    fn a_version_on_trial_is_so_under_new_settings_too() {
+        let servable = servable("2");
+        assert_eq!(servable.trial(), None);
+        servable.set_trial(Some(RolloutId(7)));
+        let limits = QueueLimits { max_queue: 1, ..limits() };
+        let changed =
+            servable.with_settings(ServableSettings { limits, ..ServableSettings::default() });
+        assert_eq!(changed.unwrap().trial(), Some(RolloutId(7)));
+        servable.set_trial(None);
+        assert_eq!(servable.trial(), None);
     }
 }

@@ -71,7 +71,7 @@ fn run_one(
     let clock = CpuClock::of_this_thread().filter(|_| servable.runs_on_one_thread());
     let (begun, started) = (clock.and_then(|clock| clock.now()), Instant::now());
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        servable.run_alone(&inputs, order.wanted(), &stop)
+        servable.run(&inputs, order.wanted(), &stop)
     }));
     let on_wall = started.elapsed();
     let on_core = clock.and_then(|clock| clock.now()).zip(begun).map(|(now, begun)| now - begun);

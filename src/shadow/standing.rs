@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::analysis::{
-    Alarm, GateState, Gates, Judged, LiveEvidence, MetricEvidence, PairEvidence, Rates, Trial,
-    Verdict, judge,
+    Alarm, GateState, Gates, Judged, LiveEvidence, Metric, MetricEvidence, PairEvidence, Rates,
+    Trial, Verdict, judge,
 };
 use crate::domain::rollout::Decision;
 use crate::domain::weight::Weight;
@@ -38,6 +38,8 @@ pub struct Beside<'e> {
     pub next: Option<Weight>,
     /// What takes it back whatever the evidence.
     pub alarm: Option<Alarm<'e>>,
+    /// Whether the trusted version answers much more slowly than before the rollout.
+    pub stable_suffers: bool,
     /// How many requests go to the candidate in a second, where that is known.
     pub requests: Option<f64>,
 }
@@ -51,10 +53,9 @@ impl Standing {
         unseen: Option<u64>,
         beside: Beside<'_>,
     ) -> Self {
-        let Beside { live, next, alarm, requests } = beside;
+        let Beside { live, next, alarm, stable_suffers, requests } = beside;
         let rates = Rates { requests, pairs: pairs.and_then(|(_, rate)| rate) };
         let pairs = pairs.map(|(pairs, _)| pairs);
-        let stable_suffers = false;
         let trial = Trial { gates, live, pairs, next, alarm, stable_suffers, rates };
         let Judged { verdict, gates, by_metric, log_fail, log_pass } = judge(&trial);
         let verdict = match (verdict, unseen) {
@@ -68,6 +69,11 @@ impl Standing {
         let log_pass = Some(log_pass).filter(|log_pass| log_pass.is_finite());
         let pairs = pairs.map_or(0, PairEvidence::pairs);
         Self { verdict, gates, by_metric, log_fail, log_pass, pairs }
+    }
+
+    /// Whether live requests have a part in it: then the errors of pairs are a metric of their own.
+    pub(super) fn is_with_live(&self) -> bool {
+        self.by_metric.iter().any(|evidence| evidence.metric == Metric::PairErrors)
     }
 
     /// What follows from it for the rollout.

@@ -206,8 +206,7 @@ impl Study {
         let (counted, mut hours) = (self.counts.now(), hold(&self.hours));
         hours.count(now, counted.clone(), gathered.agreed);
         let standing = self.standing();
-        let is_with_live =
-            |standing: &&Arc<Standing>| standing.gates.iter().any(|gate| gate.live.is_some());
+        let is_with_live = |standing: &&Arc<Standing>| standing.is_with_live();
         let with_live = standing.as_ref().filter(is_with_live).map(|it| Standing::clone(it));
         Saved { gathered, counted, hours: hours.clone(), with_live }
     }

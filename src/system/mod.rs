@@ -3,6 +3,7 @@
 //! The second of the two rooms where `unsafe` is allowed; each block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod breadcrumbs;
 pub mod cgroup;
 pub mod cores;
 pub mod filesystem;

@@ -1,5 +1,6 @@
 //! Settings and clocks of threads.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Makes the calling thread one that works through what waits instead of hurrying to each single thing.
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// starts at once. Where the system does not allow it, all stays as it is.
 pub fn let_work_gather() {
     #[cfg(target_os = "linux")]
-    set_policy(libc::SCHED_BATCH);
+    set_policy(CALLING_THREAD, libc::SCHED_BATCH);
 }
 
 /// Makes the calling thread one that runs when no other wants the core. It can never be taken back, and threads that
@@ -18,19 +19,62 @@ pub fn let_work_gather() {
 /// is at least as nice as it can be.
 pub fn give_way_to_all() {
     #[cfg(target_os = "linux")]
-    if !set_policy(libc::SCHED_IDLE) {
-        const NICEST: libc::c_int = 19;
-        // SAFETY: 0 means the calling thread, of which the call changes the priority alone.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICEST) };
+    give_way(CALLING_THREAD);
+}
+
+/// Makes another thread one that runs when no other wants the core, as [`give_way_to_all`] does with the calling one.
+/// The caller makes sure that the thread has not ended: its number may belong to another one by then.
+pub fn demote(thread: ThreadId) {
+    #[cfg(target_os = "linux")]
+    give_way(thread.0);
+    #[cfg(not(target_os = "linux"))]
+    let _ = thread;
+}
+
+/// A thread, by the number that the kernel knows it under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadId(libc::pid_t);
+
+impl ThreadId {
+    /// The calling thread's.
+    pub fn of_this_thread() -> Self {
+        #[cfg(target_os = "linux")]
+        // SAFETY: `gettid` has no preconditions.
+        let number = unsafe { libc::gettid() };
+        #[cfg(not(target_os = "linux"))]
+        let number = 0;
+        Self(number)
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The kernel's word for the thread that calls.
+#[cfg(target_os = "linux")]
+const CALLING_THREAD: libc::pid_t = 0;
+
+#[cfg(target_os = "linux")]
+fn give_way(thread: libc::pid_t) {
+    const NICEST: libc::c_int = 19;
+    if !set_policy(thread, libc::SCHED_IDLE) {
+        // The kernel takes threads for processes here, and none of them has a negative number.
+        let thread = thread.unsigned_abs();
+        // SAFETY: the call changes the priority of one thread alone, and is an error when there is none of the number.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, NICEST) };
     }
 }
 
 #[cfg(target_os = "linux")]
-fn set_policy(policy: libc::c_int) -> bool {
-    // SAFETY: the call changes the calling thread (0) alone, and only reads `parameters`.
+fn set_policy(thread: libc::pid_t, policy: libc::c_int) -> bool {
+    // SAFETY: the call changes one thread alone, and only reads `parameters`. That there is no thread of the number is
+    // an error and nothing worse.
     unsafe {
         let parameters: libc::sched_param = std::mem::zeroed();
-        libc::sched_setscheduler(0, policy, &raw const parameters) == 0
+        libc::sched_setscheduler(thread, policy, &raw const parameters) == 0
     }
 }
 
@@ -90,5 +134,23 @@ mod tests {
             unsafe { libc::sched_getscheduler(0) }
         });
         assert_eq!(policy.join().unwrap(), libc::SCHED_IDLE);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_is_demoted_from_outside() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, until) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(ThreadId::of_this_thread()).unwrap();
+            let _ = until.recv();
+        });
+        let number = told.recv().unwrap();
+        demote(number);
+        // SAFETY: the calls only read, of a thread that waits and of the calling one.
+        let policies = unsafe { [number.0, 0].map(|number| libc::sched_getscheduler(number)) };
+        assert_eq!(policies, [libc::SCHED_IDLE, libc::SCHED_OTHER], "it alone");
+        drop(end);
+        thread.join().unwrap();
     }
 }

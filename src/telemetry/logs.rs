@@ -33,6 +33,8 @@ pub fn start(format: Format, level: Level, access: bool) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("greenroom", level)
         .with_target("onnxruntime", level)
+        // It tells of each attempt; whoever tries says once what is wrong.
+        .with_target("rustls_platform_verifier", LevelFilter::OFF)
         .with_target(ACCESS, if access { LevelFilter::INFO } else { LevelFilter::OFF });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(ours);

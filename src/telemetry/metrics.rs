@@ -1,5 +1,7 @@
 //! The metrics: each defined once, and recorded by a function that names the event.
 
+pub mod webhooks;
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -169,6 +171,7 @@ fn describe() {
     describe_counter!(PAIRS, Unit::Count, "Requests that were run on both versions of a rollout.");
     describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
     describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
+    webhooks::describe();
 }
 
 /// The numbers of one version, with their places looked up once.

@@ -22,10 +22,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "api",
         &["delivery", "repository", "shadow", "serving", "domain", "config", "telemetry", "system"],
     ),
+    ("webhooks", &["delivery", "domain", "config", "telemetry", "system"]),
     (
         "app",
         &[
             "api",
+            "webhooks",
             "delivery",
             "repository",
             "shadow",

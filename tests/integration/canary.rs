@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::shadow_page::schema;
 use crate::support::{Models, Request, TestServer, Traffic, adder, greenroom, test_model, within};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -74,6 +75,18 @@ fn a_good_candidate_walks_through_its_steps_and_bakes() {
     assert!(answers.count(|kind| kind == "2 stable -") > 0, "{answers:?}");
     assert_eq!(answers.count(|kind| !kind.ends_with(" -")), 0, "nobody was rescued: {answers:?}");
     server.serves("m", "2", 2.0);
+    // What was found out can be read.
+    let report = server.admin_get("/shadow/report?rollout=r-000002").ok();
+    assert_eq!(schema::problems(&report), Vec::<String>::new());
+    let verdict = &report["reports"][0]["verdict"];
+    let names: Vec<&str> = verdict["gates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|gate| gate["name"].as_str().unwrap())
+        .collect();
+    // In the bake there are no live requests to compare.
+    assert_eq!(names, ["pair-errors", "latency"], "{verdict}");
 }
 
 /// Version 2 is this model, and 13s come now and then.
@@ -149,6 +162,29 @@ fn a_candidate_that_hangs_is_taken_back() {
     assert_eq!(rollout["phase"], "rolled-back", "{rollout}");
     assert!(answers.count(|kind| kind == "1 stable timeout") > 0, "{answers:?}");
     server.serves("m", "1", 1.0);
+}
+
+#[test]
+fn a_candidate_that_hangs_and_cannot_be_stopped_is_taken_back() {
+    // A minute for each, in one node. Nothing but that is held against it.
+    let settings = SETTINGS
+        .replace("deadline = \"1s\"", "deadline = \"200ms\"")
+        .replace("sample = 1.0", "sample = 0.0");
+    let mut server = server(&settings);
+    let traffic = Traffic { from: 60_000, ..Traffic::of(&server, "m") };
+    let (rollout, answers) = traffic.during(|| {
+        server.put("m/2.onnx", test_model("stubborn"));
+        let rollout = ends(&server);
+        // Its runs go on, and nobody notices.
+        for _ in 0..100 {
+            server.served("m");
+        }
+        rollout
+    });
+    assert_eq!(rollout["phase"], "rolled-back", "{rollout}");
+    assert_eq!(answers.count(|kind| kind.starts_with('2')), 0, "{answers:?}");
+    assert!(server.log().contains("its thread gives way to all others"));
+    assert_eq!(server.stop().code(), Some(0), "the server does not wait for them");
 }
 
 #[test]

@@ -13,13 +13,15 @@ use self::command::IfMatch;
 use super::admin::{no_such_model, tagged, with_etag};
 use super::problem::Problem;
 use super::{Api, body, events};
-use crate::delivery::{JournalError, JournalReader, ReleaseView, RolloutHistory};
+use crate::delivery::{
+    JournalError, JournalReader, ReleaseView, RolloutHistory, transition_document,
+};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::RolloutId;
 use crate::domain::wording::without_paths;
 use crate::serving::Counts;
 
-pub(super) use view::{changed, current, transition};
+pub(super) use view::{changed, current};
 
 /// How many rollouts of the past are told, where nothing else is asked for.
 const SHOWN: usize = 50;
@@ -99,7 +101,7 @@ pub(super) async fn past_rollout(
     };
     let past = RolloutHistory { rollout: last.rollout.clone(), seq: *seq };
     let mut told = view::past(&model, &past, api.board.release(&model).as_ref());
-    let of = |(seq, transition): &(u64, _)| view::transition(&model, *seq, transition);
+    let of = |(seq, transition): &(u64, _)| transition_document(&model, *seq, transition);
     told["transitions"] = transitions.iter().map(of).collect();
     with_etag(&headers, &told)
 }

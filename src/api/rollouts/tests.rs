@@ -156,7 +156,7 @@ fn a_change_is_told_with_the_verbs_of_the_moment_only_while_it_is_the_last() {
 
 #[test]
 fn a_transition_is_told_with_who_when_and_why() {
-    let told = transition("iris", 4, &baking().told[3]);
+    let told = transition_document("iris", 4, &baking().told[3]);
     let expected = json!({
         "seq": 4, "at": "2026-09-21T14:13:23.000Z", "model": "iris", "rollout": "r-000002",
         "stable": "1", "candidate": "2", "from": "loading", "to": "baking",

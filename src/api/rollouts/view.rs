@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::delivery::{Announcement, ReleaseView, RolloutHistory};
-use crate::domain::rollout::{Outcome, Phase, Plan, Rollout, Strategy, Transition, Verb};
+use crate::domain::rollout::{Outcome, Phase, Plan, Rollout, Strategy, Verb};
 use crate::domain::weight::Weight;
 
 /// The running rollout of a model, or its last one; none when there was none yet.
@@ -33,23 +33,6 @@ pub(super) fn past(model: &str, past: &RolloutHistory, now: Option<&ReleaseView>
     now.filter(is_present)
         .and_then(|view| current(model, view))
         .unwrap_or_else(|| rollout_json(model, past.seq, &past.rollout, &[]))
-}
-
-/// One change, as it is kept and told.
-pub(in crate::api) fn transition(model: &str, seq: u64, transition: &Transition) -> Value {
-    let rollout = &transition.rollout;
-    json!({
-        "seq": seq,
-        "at": transition.at.to_string(),
-        "model": model,
-        "rollout": rollout.id.to_string(),
-        "stable": rollout.stable.as_ref().map(|stable| stable.label.as_str()),
-        "candidate": rollout.candidate.label.as_str(),
-        "from": transition.from,
-        "to": rollout.phase.name(),
-        "actor": transition.actor.to_string(),
-        "reason": transition.reason,
-    })
 }
 
 fn rollout_json(model: &str, seq: u64, rollout: &Rollout, verbs: &[Verb]) -> Value {

@@ -3,8 +3,10 @@
 //! What decides is on the disk before anybody can see it (`synchronous=FULL`). What may be lost, such as how far
 //! a countdown has come, goes over a second connection that does not wait for the disk (`NORMAL`). Both belong to
 //! the one thread that makes changes, so they never wait for each other. Readers have a connection of their own,
-//! which in WAL mode neither waits for writers nor holds them up.
+//! which in WAL mode neither waits for writers nor holds them up. Those who tell others of changes find in the
+//! outbox what is still to be told.
 
+mod outbox;
 mod reader;
 mod schema;
 
@@ -15,10 +17,12 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::outbox::Outgoing;
 use crate::domain::model::{Digest, ModelName};
 use crate::domain::rollout::{Release, RolloutId, Transition};
 use crate::repository::KnownFile;
 
+pub use outbox::{Outbox, Signal, Subscriber};
 pub use reader::{JournalReader, RolloutHistory};
 
 /// Where changes are written down. Whoever opens it holds the state folder, as the content store does.
@@ -28,6 +32,7 @@ pub struct Journal {
     durable: Connection,
     relaxed: Connection,
     reader: JournalReader,
+    outgoing: Outgoing,
 }
 
 /// What was written down before.
@@ -160,7 +165,26 @@ impl Journal {
         let path = state.join(schema::FILE);
         let [durable, relaxed] = schema::open(&path)?;
         let reader = JournalReader::open(&path)?;
-        Ok(Self { path, durable, relaxed, reader })
+        Ok(Self { path, durable, relaxed, reader, outgoing: Outgoing::default() })
+    }
+
+    /// Keeps each change from now on for these, too, until they have been told of it. There is an outbox for each; what
+    /// was kept for others is forgotten.
+    ///
+    /// # Errors
+    /// [`JournalError`], when the journal cannot be opened for them.
+    pub fn subscribe(&mut self, subscribers: Vec<Subscriber>) -> Result<Vec<Outbox>, JournalError> {
+        let (outgoing, outboxes) = Outgoing::open(&self.path, subscribers)?;
+        self.outgoing = outgoing;
+        match self.outgoing.forget_others(&self.durable) {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::warn!(
+                "{forgotten} changes were still to be told to webhooks that are not in the settings any more"
+            ),
+            // They are in nobody's way.
+            Err(error) => tracing::warn!("{}", self.failed("written", &error)),
+        }
+        Ok(outboxes)
     }
 
     /// A way to read what happened. Cheap to clone, and in nobody's way.
@@ -192,8 +216,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError`], and nothing was written.
     pub fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), JournalError> {
-        let written = commit(&mut self.durable, changes);
-        written.map_err(|error| self.failed("written", &error))
+        let written = commit(&mut self.durable, changes, &self.outgoing);
+        let forgotten = written.map_err(|error| self.failed("written", &error))?;
+        self.outgoing.were_put(changes, &forgotten);
+        Ok(())
     }
 
     /// Writes down how far countdowns have come. The last few such writes may be lost when the machine stops.
@@ -309,13 +335,19 @@ impl Journal {
     }
 }
 
-fn commit(connection: &mut Connection, changes: &[Change<'_>]) -> rusqlite::Result<()> {
+/// Gives how many old rows of the outbox had to go for it, of each subscriber.
+fn commit(
+    connection: &mut Connection,
+    changes: &[Change<'_>],
+    outgoing: &Outgoing,
+) -> rusqlite::Result<Vec<usize>> {
     in_transaction(connection, |connection| {
         changes.iter().try_for_each(|Change { model, release, transitions }| {
             write_transitions(connection, model, transitions)?;
             let seq = transitions.last().map_or(0, |(seq, _)| *seq);
             write_release(connection, model, release, seq)
-        })
+        })?;
+        outgoing.put(connection, changes)
     })
 }
 

@@ -51,9 +51,9 @@ impl JournalReader {
     ) -> Result<Vec<RolloutHistory>, JournalError> {
         let limit = schema::integer(limit as u64);
         let rows: Vec<Written> =
-            self.read(LAST_OF_EACH, params![model.as_str(), limit], written)?;
+            self.read(LAST_OF_EACH, params![model.as_str(), limit], Written::of)?;
         let history = |written: Written| {
-            let (seq, transition) = self.understand(written)?;
+            let (seq, transition) = understand(&self.path, written)?;
             Ok(RolloutHistory { rollout: transition.rollout, seq })
         };
         rows.into_iter().map(history).collect()
@@ -69,11 +69,11 @@ impl JournalReader {
     ) -> Result<Option<(ModelName, Vec<Numbered>)>, JournalError> {
         let rows: Vec<(Written, String)> =
             self.read(ALL_OF_ONE, params![schema::integer(id.0)], |row| {
-                Ok((written(row)?, row.get(2)?))
+                Ok((Written::of(row)?, row.get(2)?))
             })?;
         let Some((_, model)) = rows.first() else { return Ok(None) };
         let model = model.parse().map_err(|error| self.damaged(&error))?;
-        let transitions = rows.into_iter().map(|(written, _)| self.understand(written));
+        let transitions = rows.into_iter().map(|(written, _)| understand(&self.path, written));
         Ok(Some((model, transitions.collect::<Result<_, _>>()?)))
     }
 
@@ -137,26 +137,33 @@ impl JournalReader {
         rows.map_err(|error| schema::failed(&self.path, "read", &error))
     }
 
-    fn understand(&self, written: Written) -> Result<Numbered, JournalError> {
-        let Written { seq, document } = written;
-        match serde_json::from_str(&document) {
-            Ok(transition) => Ok((schema::number(seq), transition)),
-            Err(error) => Err(self.damaged(&format_args!("transition {seq}: {error}"))),
-        }
-    }
-
     fn damaged(&self, error: &dyn std::fmt::Display) -> JournalError {
-        let what = format!("the history cannot be understood: {error}");
-        JournalError::Damaged { path: self.path.to_path_buf(), what }
+        damaged(&self.path, error)
     }
 }
 
+fn damaged(path: &Path, error: &dyn std::fmt::Display) -> JournalError {
+    let what = format!("the history cannot be understood: {error}");
+    JournalError::Damaged { path: path.to_path_buf(), what }
+}
+
 /// A transition as it is in the file.
-struct Written {
+pub(super) struct Written {
     seq: i64,
     document: String,
 }
 
-fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
-    Ok(Written { seq: row.get(0)?, document: row.get(1)? })
+impl Written {
+    /// From a row that begins with the number and the document.
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { seq: row.get(0)?, document: row.get(1)? })
+    }
+}
+
+pub(super) fn understand(path: &Path, written: Written) -> Result<Numbered, JournalError> {
+    let Written { seq, document } = written;
+    match serde_json::from_str(&document) {
+        Ok(transition) => Ok((schema::number(seq), transition)),
+        Err(error) => Err(damaged(path, &format_args!("transition {seq}: {error}"))),
+    }
 }

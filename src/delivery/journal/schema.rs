@@ -11,10 +11,10 @@ use super::JournalError;
 pub(super) const FILE: &str = "journal.sqlite3";
 
 /// Says in the file's header whose it is: `GRNR`.
-const APPLICATION: i64 = 0x4752_4e52;
+pub(super) const APPLICATION: i64 = 0x4752_4e52;
 
 /// What leads from each schema to the next one. The file's `user_version` counts those that were done.
-const MIGRATIONS: [&str; 3] = ["
+pub(super) const MIGRATIONS: &[&str] = &["
     -- All that is decided about each model, now; `seq` is the number of its last transition.
     CREATE TABLE models (
         model   TEXT PRIMARY KEY,
@@ -59,22 +59,41 @@ const MIGRATIONS: [&str; 3] = ["
         document TEXT NOT NULL
     ) STRICT;
     CREATE INDEX observations_of_model ON observations (model, rollout);
+", "
+    -- Who is still to be told of which transition; a hook is named by the digest of its URL.
+    CREATE TABLE notifications (
+        hook TEXT NOT NULL,
+        seq  INTEGER NOT NULL,
+        PRIMARY KEY (hook, seq)
+    ) STRICT, WITHOUT ROWID;
 "];
+
+/// The newest schema, which is the one that is written here.
+pub(super) fn newest() -> i64 {
+    integer(MIGRATIONS.len() as u64)
+}
+
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
 
 /// Opens the file for writing and brings it to the present schema. The first connection waits at each commit until it
 /// is on the disk; the second does not.
 pub(super) fn open(path: &Path) -> Result<[Connection; 2], JournalError> {
     let failed = |error| failed(path, "opened", &error);
-    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut durable = connect(path, access).map_err(failed)?;
+    let mut durable = connect(path, READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
     // Nothing is written before it is sure that the file is ours.
     check(&durable, path)?;
     share(&durable).and_then(|()| migrate(&mut durable)).map_err(failed)?;
-    let relaxed = connect(path, access).map_err(failed)?;
-    for (connection, synchronous) in [(&durable, "FULL"), (&relaxed, "NORMAL")] {
-        connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
-    }
-    Ok([durable, relaxed])
+    durable.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    Ok([durable, open_relaxed(path)?])
+}
+
+/// Opens the file, which is there, once more for writing, without waiting for the disk.
+pub(super) fn open_relaxed(path: &Path) -> Result<Connection, JournalError> {
+    let relaxed = connect(path, READ_WRITE).and_then(|relaxed| {
+        relaxed.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(relaxed)
+    });
+    relaxed.map_err(|error| failed(path, "opened", &error))
 }
 
 /// Opens the file as it is, to read it.
@@ -116,7 +135,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), JournalError> {
     };
     let tables = ask("SELECT count(*) FROM sqlite_schema")?;
     let (application, found) = (ask("PRAGMA application_id")?, ask("PRAGMA user_version")?);
-    let known = integer(MIGRATIONS.len() as u64);
+    let known = newest();
     if tables == 0 && application == 0 {
         return Ok(());
     }
@@ -154,6 +173,6 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     left.iter().try_for_each(|migration| transaction.execute_batch(migration))?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", integer(MIGRATIONS.len() as u64))?;
+    transaction.pragma_update(None, "user_version", newest())?;
     transaction.commit()
 }

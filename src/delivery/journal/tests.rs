@@ -12,15 +12,15 @@ use crate::domain::rollout::{
 use crate::domain::time::{Moment, WallTime};
 
 /// A model whose releases happen in a test, on a clock that the test turns.
-struct Story {
-    release: Release,
-    transitions: Vec<Transition>,
+pub(super) struct Story {
+    pub(super) release: Release,
+    pub(super) transitions: Vec<Transition>,
     next_rollout: u64,
     seconds: u64,
 }
 
 impl Story {
-    fn starting_with(next_rollout: u64) -> Self {
+    pub(super) fn starting_with(next_rollout: u64) -> Self {
         Self { release: Release::default(), transitions: Vec::new(), next_rollout, seconds: 0 }
     }
 
@@ -30,7 +30,7 @@ impl Story {
     }
 
     /// Refused commands change nothing, which suits a story.
-    fn happens(&mut self, event: Event) {
+    pub(super) fn happens(&mut self, event: Event) {
         let plan = Plan::default();
         let (now, next_id) = (self.now(), RolloutId(self.next_rollout));
         if let Ok(step) = self.release.step(event, Context { now, plan: &plan, next_id }) {
@@ -39,7 +39,7 @@ impl Story {
         }
     }
 
-    fn released(mut self, version: u8) -> Self {
+    pub(super) fn released(mut self, version: u8) -> Self {
         self.happens(Event::Seen(vec![seen(version, version)]));
         self.happens(Event::Loaded(digest(version)));
         self
@@ -63,12 +63,12 @@ fn seen(version: u8, content: u8) -> Seen {
     Seen { place: Place::Labelled(label(version)), digest: digest(content) }
 }
 
-fn name(text: &str) -> ModelName {
+pub(super) fn name(text: &str) -> ModelName {
     text.parse().unwrap()
 }
 
 /// Writes down what is new, and gives the numbers of it.
-fn commit(journal: &mut Journal, model: &ModelName, story: &mut Story) -> Vec<u64> {
+pub(super) fn commit(journal: &mut Journal, model: &ModelName, story: &mut Story) -> Vec<u64> {
     let first = journal.load().unwrap().next_seq;
     let transitions: Vec<Numbered> = (first..).zip(story.news()).collect();
     journal
@@ -78,7 +78,7 @@ fn commit(journal: &mut Journal, model: &ModelName, story: &mut Story) -> Vec<u6
 }
 
 /// A model of its own for each story, and what is new of it, numbered from `first` on.
-fn of_each(stories: &[Story], first: u64) -> Vec<(ModelName, Vec<Numbered>)> {
+pub(super) fn of_each(stories: &[Story], first: u64) -> Vec<(ModelName, Vec<Numbered>)> {
     let mut numbers = first..;
     let of = |(at, story): (usize, &Story)| {
         let news = numbers.by_ref().zip(story.transitions.clone()).collect();
@@ -87,14 +87,17 @@ fn of_each(stories: &[Story], first: u64) -> Vec<(ModelName, Vec<Numbered>)> {
     stories.iter().enumerate().map(of).collect()
 }
 
-fn changes<'c>(stories: &'c [Story], of_each: &'c [(ModelName, Vec<Numbered>)]) -> Vec<Change<'c>> {
+pub(super) fn changes<'c>(
+    stories: &'c [Story],
+    of_each: &'c [(ModelName, Vec<Numbered>)],
+) -> Vec<Change<'c>> {
     let both = stories.iter().zip(of_each);
     both.map(|(Story { release, .. }, (model, transitions))| Change { model, release, transitions })
         .collect()
 }
 
 /// What the disk would hold if the process ended now.
-fn image_of(state: &TempDir) -> TempDir {
+pub(super) fn image_of(state: &TempDir) -> TempDir {
     let image = tempfile::tempdir().unwrap();
     for file in ["journal.sqlite3", "journal.sqlite3-wal"] {
         fs::copy(state.path().join(file), image.path().join(file)).unwrap();
@@ -300,12 +303,15 @@ fn a_journal_of_a_newer_version_is_left_alone() {
     let state = tempfile::tempdir().unwrap();
     drop(Journal::open(state.path()).unwrap());
     let newer = Connection::open(state.path().join("journal.sqlite3")).unwrap();
-    newer.pragma_update(None, "user_version", 7).unwrap();
+    newer.pragma_update(None, "user_version", 77).unwrap();
     drop(newer);
     assert_refused(
         &state,
-        "the journal `PATH` is of a newer version of greenroom (schema 7; this one knows 3): \
-         use that version, or name another state folder with --state",
+        &format!(
+            "the journal `PATH` is of a newer version of greenroom (schema 77; this one knows {}): \
+             use that version, or name another state folder with --state",
+            schema::newest()
+        ),
     );
 }
 

@@ -185,6 +185,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_from_before_there_were_live_requests_are_read() {
+        let mut written = serde_json::to_value(Gates::default()).unwrap();
+        for new in ["harm_budget", "stakes"] {
+            assert!(written.as_object_mut().unwrap().remove(new).is_some());
+        }
+        assert_eq!(serde_json::from_value::<Gates>(written).unwrap(), Gates::default());
+    }
+
+    #[test]
     fn what_is_missing_follows_from_how_fast_the_proof_has_grown() {
         let bar = Gates::default().log_prove();
         assert_eq!(needs(bar / 2.0, bar, 300), Some(300));

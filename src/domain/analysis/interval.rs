@@ -1,6 +1,6 @@
 //! Between what the share of something lies, at any time: the shares that no gambler has refuted.
 
-use super::mixture::{Bet, evenly, less_often_than, likelihood_ratio, log_value};
+use super::mixture::{Bet, evenly, less_often_than, log_value, times};
 
 /// The chance that the true share is ever outside, on either side.
 const MISS: f64 = 0.05 / 2.0;
@@ -33,8 +33,11 @@ pub(super) fn interval(cases: f64, hits: f64) -> Option<[f64; 2]> {
 
 /// Against "at most this share", which must be above 0.
 fn above(share: f64, cases: f64, hits: f64) -> [Bet; 8] {
-    let guess = |multiple: f64| (share * multiple).min(f64::midpoint(share, 1.0));
-    evenly(MULTIPLES, |multiple| likelihood_ratio(hits, cases - hits, guess(multiple), share))
+    let log_miss = (-share).ln_1p();
+    evenly(MULTIPLES, |multiple| {
+        let guess = (share * multiple).min(f64::midpoint(share, 1.0));
+        times(hits, (guess / share).ln()) + times(cases - hits, (-guess).ln_1p() - log_miss)
+    })
 }
 
 /// Where the first value that is refuted is looked for.
@@ -89,36 +92,41 @@ impl Way {
     }
 }
 
-/// Follows the line through both ends, with an end that stays drawn closer (Dowell and Jarratt 1971), and halves now and
-/// then, as the line is of no use where the value bends much.
-fn narrowed(mut open: (f64, f64), mut refuted: (f64, f64), beyond: &impl Fn(f64) -> f64) -> f64 {
-    let mut moved_refuted = None;
-    for step in 1..STEPS {
-        let middle = f64::midpoint(open.0, refuted.0);
-        let width = (open.0 - refuted.0).abs();
-        if width <= EXACT * middle.abs() || middle == open.0 || middle == refuted.0 {
+/// Narrows it down with the parabola through the last three values, and halves where that is of no use (Chandrupatla 1997).
+fn narrowed(open: (f64, f64), refuted: (f64, f64), beyond: &impl Fn(f64) -> f64) -> f64 {
+    // The newest value, and the newest on the other side.
+    let (mut newest, mut other) = (refuted, open);
+    let mut part = 0.5;
+    for _ in 0..STEPS {
+        let next = newest.0 + part * (other.0 - newest.0);
+        let value = (next, beyond(next));
+        // The one before, which is no longer an end.
+        let before = if (value.1 >= 0.0) == (newest.1 >= 0.0) {
+            std::mem::replace(&mut newest, value)
+        } else {
+            let before = std::mem::replace(&mut other, newest);
+            newest = value;
+            before
+        };
+        let width = (other.0 - newest.0).abs();
+        let exact = EXACT * newest.0.abs() / width;
+        if exact >= 0.5 || width == 0.0 {
             break;
         }
-        let on_line = open.0 + (refuted.0 - open.0) * open.1 / (open.1 - refuted.1);
-        let next = if step % 3 == 0 || !on_line.is_finite() {
-            middle
-        } else {
-            // Just beside an end, so that the other one follows when this one is as good as exact.
-            let beside = EXACT / 4.0 * middle.abs();
-            let (low, high) = (open.0.min(refuted.0), open.0.max(refuted.0));
-            on_line.max(low + beside).min(high - beside)
-        };
-        let value = beyond(next);
-        let is_refuted = value >= 0.0;
-        let (moves, stays) =
-            if is_refuted { (&mut refuted, &mut open) } else { (&mut open, &mut refuted) };
-        *moves = (next, value);
-        if moved_refuted == Some(is_refuted) {
-            stays.1 /= 2.0;
-        }
-        moved_refuted = Some(is_refuted);
+        part = on_parabola(newest, other, before).unwrap_or(0.5).clamp(exact, 1.0 - exact);
     }
-    refuted.0
+    if newest.1 >= 0.0 { newest.0 } else { other.0 }
+}
+
+/// Where the parabola through three values is 0, as a part of the way from the first to the second, which are on either
+/// side; none where it bends too much to be believed.
+fn on_parabola(newest: (f64, f64), other: (f64, f64), before: (f64, f64)) -> Option<f64> {
+    let ((x1, f1), (x2, f2), (x3, f3)) = (newest, other, before);
+    let (xi, phi) = ((x1 - x2) / (x3 - x2), (f1 - f2) / (f3 - f2));
+    let is_straight = phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi;
+    is_straight.then(|| {
+        f1 / (f2 - f1) * f3 / (f2 - f3) + (x3 - x1) / (x2 - x1) * f1 / (f3 - f1) * f2 / (f3 - f2)
+    })
 }
 
 #[cfg(test)]
@@ -159,7 +167,7 @@ mod tests {
                 5000.0 * (x / root).ln().max(-700.0)
             });
             assert!((found / root - 1.0).abs() < 1e-12 && found >= root, "{found} for {root}");
-            assert!(steps.get() < 30, "{} steps to {root}", steps.get());
+            assert!(steps.get() < 20, "{} steps to {root}", steps.get());
         }
         assert_eq!(way(0.1).first_refuted(|_| -1.0), 1.0);
         assert_eq!(way(0.1).first_refuted(|_| 1.0), 0.0);

@@ -184,15 +184,15 @@ impl LiveEvidence {
     /// With D = X/w where the candidate answered and −X/(1−w) where stable did, X being 1 for a failure, the mean of D is
     /// the excess at every moment. The factor of a request is 1 + λ(excess − D), and λ a fraction of 1/(1/w − excess).
     fn proof(&self, excess: f64) -> [Bet; 6] {
+        let failed = self.candidate().failed as f64;
         on_fractions(|fraction| {
             let cells = self.cells.iter().map(|cell| {
                 let (candidate, stable) = (cell.candidate.failed as f64, cell.stable.failed as f64);
                 let bet = fraction / (1.0 / cell.weight - excess);
-                times(candidate, (-fraction).ln_1p())
-                    + times(stable, (bet * (1.0 / (1.0 - cell.weight) + excess)).ln_1p())
+                times(stable, (bet * (1.0 / (1.0 - cell.weight) + excess)).ln_1p())
                     + times(cell.requests() as f64 - candidate - stable, (bet * excess).ln_1p())
             });
-            cells.sum()
+            times(failed, (-fraction).ln_1p()) + cells.sum::<f64>()
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::arrival::{Place, Seen};
 use super::record::{RolloutId, Transition};
 use super::verbs::Command;
+use crate::domain::attribution::Attribution;
 use crate::domain::model::Digest;
 
 /// Something happened.
@@ -20,6 +21,8 @@ pub enum Event {
     LoadFailed(Digest, LoadFailure),
     /// The evidence of the running rollout was judged.
     Judged(Judgement),
+    /// The last process died, and it is known of what.
+    Crashed(Attribution),
     /// An operator wants something.
     Command(Command),
     /// Time has passed.

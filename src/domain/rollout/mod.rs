@@ -7,6 +7,7 @@
 
 mod arrival;
 mod change;
+mod crash;
 mod event;
 mod plan;
 mod record;

@@ -100,6 +100,7 @@ impl Release {
             Event::Loaded(digest) => change.loaded(digest),
             Event::LoadFailed(digest, failure) => change.load_failed(digest, failure),
             Event::Judged(judgement) => change.judged(&judgement),
+            Event::Crashed(attribution) => change.crashed(&attribution),
             Event::Command(command) => change.command(command)?,
             Event::Tick => change.tick(),
         }

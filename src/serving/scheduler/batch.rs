@@ -6,17 +6,38 @@ use std::time::Instant;
 
 use super::answer::{Share, SharedRows};
 use super::job::{Job, Run};
+use super::seat::Seat;
 use crate::domain::tensor::Tensor;
 use crate::onnx::{Output, RunError};
 use crate::serving::error::InferError;
 use crate::serving::servable::Servable;
 
-/// Runs jobs that fit together, unless nobody wants them any more. `kept` is this thread's run, used again for the
-/// next.
+/// What a thread keeps from one run to the next.
+#[derive(Debug)]
+pub(super) struct Kept {
+    seat: Option<Arc<Seat>>,
+    run: Option<Arc<Run>>,
+}
+
+impl Kept {
+    /// Of a thread that is watched from its seat, or not at all.
+    pub(super) fn new(seat: Option<Arc<Seat>>) -> Self {
+        Self { seat, run: None }
+    }
+
+    fn run(&mut self) -> Result<Arc<Run>, RunError> {
+        match &self.run {
+            Some(run) => Ok(run.clone()),
+            None => Ok(self.run.insert(Arc::new(Run::new(self.seat.clone())?)).clone()),
+        }
+    }
+}
+
+/// Runs jobs that fit together, unless nobody wants them any more.
 ///
 /// When a run of several fails, each is run by itself: no request fails for a neighbour's sake.
-pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Option<Arc<Run>>) {
-    let run = match reused(kept) {
+pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Kept) {
+    let run = match kept.run() {
         Ok(run) => run,
         Err(error) => {
             let error = run_failed(error);
@@ -40,13 +61,6 @@ pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Option<Ar
         }
     }
     run.stop().lower();
-}
-
-fn reused(kept: &mut Option<Arc<Run>>) -> Result<Arc<Run>, RunError> {
-    match kept {
-        Some(run) => Ok(run.clone()),
-        None => Ok(kept.insert(Arc::new(Run::new()?)).clone()),
-    }
 }
 
 /// Answers those whose time is up, and forgets those whose callers have left.
@@ -96,7 +110,7 @@ fn attempt(
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
     let started = Instant::now();
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        servable.session().run(inputs, &first.request.outputs, run.stop())
+        servable.run(inputs, &first.request.outputs, run.stop())
     }));
     let elapsed = started.elapsed();
     servable.queue().observe_run(elapsed, jobs.len());

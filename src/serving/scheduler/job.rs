@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, Share};
+use super::seat::Seat;
 use crate::domain::batching;
 use crate::domain::route::Role;
 use crate::domain::tensor::Tensor;
@@ -75,9 +76,13 @@ impl Job {
         self.request.fits_beside(&other.request)
     }
 
+    pub(super) fn deadline(&self) -> Instant {
+        self.request.arrived + self.request.timeout
+    }
+
     /// Whether its deadline has passed.
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        now >= self.request.arrived + self.request.timeout
+        now >= self.deadline()
     }
 
     pub(super) fn is_called_off(&self) -> bool {
@@ -107,13 +112,15 @@ impl Job {
         }
         let answer = match outcome {
             Ok(share) => Ok(Answer::new(share, self.request.inputs)),
-            Err(error @ InferError::RunFailed(_)) => {
-                Err(Unanswered { error, inputs: Some(self.request.inputs) })
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Unanswered::new(error, self.request.inputs)),
         };
         // A caller who has left does not want to know.
         let _ = self.reply.send(answer);
+    }
+
+    /// What its caller is told when it does not even begin to wait.
+    pub(super) fn refused(self, error: InferError) -> Unanswered {
+        Unanswered::new(error, self.request.inputs)
     }
 }
 
@@ -142,11 +149,13 @@ pub(super) struct Run {
     stop: StopFlag,
     /// Who still waits for it.
     callers: AtomicUsize,
+    /// Where its thread is watched, if it is.
+    seat: Option<Arc<Seat>>,
 }
 
 impl Run {
-    pub(super) fn new() -> Result<Self, RunError> {
-        Ok(Self { stop: StopFlag::new()?, callers: AtomicUsize::new(0) })
+    pub(super) fn new(seat: Option<Arc<Seat>>) -> Result<Self, RunError> {
+        Ok(Self { stop: StopFlag::new()?, callers: AtomicUsize::new(0), seat })
     }
 
     pub(super) fn stop(&self) -> &StopFlag {
@@ -157,6 +166,9 @@ impl Run {
     fn leave(&self) {
         if self.callers.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.stop.raise();
+            if let Some(seat) = &self.seat {
+                seat.callers_left();
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! When a request runs, and on which thread.
 //!
-//! Each version has a queue, and the versions share a fixed pool of threads, like actors: a version with
-//! waiting requests is given *turns* on the pool, at most `max_concurrency` at once, and a thread that has a
+//! Each version has a queue, and the versions share a fixed number of threads, like actors: a version with
+//! waiting requests is given *turns* on the threads, at most `max_concurrency` at once, and a thread that has a
 //! turn runs what waits first. So a thousand models need no thread each, and a busy one cannot shut out
 //! the others: after each run it goes to the back of the line.
 //!
@@ -9,17 +9,24 @@
 //! themselves while the threads are busy: nobody waits for one to fill up.
 //!
 //! ```text
-//! submit ─▶ Queue (bounded) ─▶ Pool: line of turns ─▶ worker: take → gather → run → split → answer
-//!              │ full: refused      one per version      deadline passed or client gone: not run
+//! submit ─▶ Queue (bounded) ─▶ Line of turns ─▶ worker: take → gather → run → split → answer
+//!              │ full: refused     one per pool      deadline passed or client gone: not run
 //! ```
 //!
-//! A seam for what is to come: [`Scheduler::pool_of`] is where versions on trial get threads of their own.
+//! Versions on trial run on as many threads of their own (`crew`), where somebody looks whether their runs end. When
+//! a version comes on trial, or its trial is over, its turns move to the other line with what waits; what runs,
+//! ends where it began.
 
+mod alarm;
 mod answer;
 mod batch;
+mod crew;
 mod job;
+mod line;
 mod pool;
 mod queue;
+mod seat;
+mod stranded;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,30 +35,38 @@ pub use answer::{Answer, Outputs};
 pub use job::InferRequest;
 pub(super) use queue::Queue;
 pub use queue::QueueLimits;
+pub use stranded::Overdue;
 
+use self::crew::Crew;
 use self::job::{Job, Ticket};
+use self::line::Lines;
 use self::pool::Pool;
-use super::error::{InferError, Unanswered};
+use super::error::Unanswered;
 use super::servable::Servable;
 
 /// The threads that run models.
 #[derive(Debug)]
 pub struct Scheduler {
+    threads: usize,
+    lines: Arc<Lines>,
     stable: Pool,
+    trial: Crew,
 }
 
 impl Scheduler {
-    /// Starts `threads` threads, at least one.
+    /// Starts `threads` threads, at least one, and as many for versions on trial.
     ///
     /// # Errors
     /// What the system says when it has no room for a thread.
     pub fn start(threads: usize) -> std::io::Result<Self> {
-        Ok(Self { stable: Pool::start("run", threads.max(1))? })
+        let (threads, lines) = (threads.max(1), Arc::new(Lines::default()));
+        let (stable, trial) = (Pool::start(threads, &lines)?, Crew::start(threads, &lines)?);
+        Ok(Self { threads, lines, stable, trial })
     }
 
-    /// How many runs there can be at once.
+    /// How many runs of trusted versions there can be at once, and how many of versions on trial.
     pub fn threads(&self) -> usize {
-        self.stable.threads()
+        self.threads
     }
 
     /// Runs a request on a version and waits for the answer.
@@ -73,191 +88,20 @@ impl Scheduler {
         &self,
         servable: &Arc<Servable>,
         request: InferRequest,
-    ) -> Result<Ticket, InferError> {
+    ) -> Result<Ticket, Unanswered> {
         let (job, ticket) = Job::new(request, Instant::now());
-        let pool = self.pool_of(servable);
-        if servable.queue().push(job, pool.threads())?.needs_turn() {
-            pool.add_turn(servable.clone());
+        if servable.queue().push(job, self.threads)?.needs_turn() {
+            self.lines.add(servable.clone());
         }
         Ok(ticket)
     }
 
-    /// The threads on which a version runs.
-    fn pool_of(&self, _servable: &Servable) -> &Pool {
-        &self.stable
-    }
-
-    /// Ends the threads when everything that waits has been run.
+    /// Ends the threads when everything that waits has been run. Those that are stranded are left behind.
     pub fn shut_down(&self) {
         self.stable.shut_down();
+        self.trial.shut_down();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::domain::route::Role;
-    use crate::domain::tensor::{Elements, Tensor, ValueView};
-    use crate::serving::testing::{limits, servable_of};
-
-    /// A request that takes about a millisecond for each loop.
-    fn slow(loops: i64) -> InferRequest {
-        let inputs = vec![
-            Tensor::new(vec![1, 2], Elements::F32(vec![1.0, 2.0])).unwrap(),
-            Tensor::new(vec![], Elements::I64(vec![loops])).unwrap(),
-        ];
-        let (role, arrived, timeout) = (Role::Stable, Instant::now(), Duration::from_secs(60));
-        InferRequest { inputs, outputs: vec![0], role, arrived, timeout }
-    }
-
-    fn elements(answer: &Answer) -> Elements {
-        match answer.outputs.views()[0] {
-            ValueView::Tensor(tensor) => match tensor.elements {
-                crate::domain::tensor::ElementsView::F32(values) => Elements::F32(values.to_vec()),
-                other => panic!("{other:?}"),
-            },
-            ValueView::ClassScores(_) => panic!("not a classifier"),
-        }
-    }
-
-    #[tokio::test]
-    async fn each_request_gets_its_own_answer() {
-        let scheduler = Scheduler::start(2).unwrap();
-        let servable = servable_of("slow", "1", limits());
-        let answers =
-            (0..50).map(|loops| (loops, scheduler.submit(&servable, slow(loops)).unwrap()));
-        for (loops, ticket) in answers.collect::<Vec<_>>() {
-            let expected = vec![1.0 + loops as f32, 2.0 + loops as f32];
-            assert_eq!(elements(&ticket.answer().await.unwrap()), Elements::F32(expected));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_and_callers_who_left_make_room() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("slow", "1", QueueLimits { max_queue: 2, ..limits() });
-        let running = scheduler.submit(&servable, slow(60_000)).unwrap();
-        while servable.waiting() > 0 {
-            tokio::task::yield_now().await; // until the worker has taken it
-        }
-        let waiting: Vec<_> =
-            (0..2).map(|_| scheduler.submit(&servable, slow(1)).unwrap()).collect();
-        let refused = scheduler.submit(&servable, slow(1)).unwrap_err();
-        assert!(matches!(refused, InferError::QueueFull { waiting: 2, .. }), "{refused}");
-        drop(waiting);
-        let patient = scheduler.submit(&servable, slow(1)).unwrap();
-        drop(running); // stops a run of a minute
-        assert!(patient.answer().await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_request_whose_deadline_passed_is_not_run() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("slow", "1", limits());
-        let late = InferRequest { timeout: Duration::from_millis(20), ..slow(60_000) };
-        let error = scheduler.infer(&servable, late).await.unwrap_err().error;
-        assert_eq!(error, InferError::DeadlineExceeded(Duration::from_millis(20)));
-        assert!(scheduler.infer(&servable, slow(1)).await.is_ok(), "the worker is free again");
-    }
-
-    #[tokio::test]
-    async fn a_version_takes_no_more_threads_than_it_may() {
-        let scheduler = Scheduler::start(2).unwrap();
-        let modest = servable_of("slow", "1", QueueLimits { max_concurrency: 1, ..limits() });
-        let other = servable_of("slow", "2", limits());
-        let hogs: Vec<_> =
-            (0..3).map(|_| scheduler.submit(&modest, slow(60_000)).unwrap()).collect();
-        assert!(scheduler.infer(&other, slow(1)).await.is_ok(), "a thread is left for others");
-        drop(hogs);
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_still_answered_when_the_threads_are_to_end() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("slow", "1", limits());
-        let tickets: Vec<_> =
-            (0..20).map(|_| scheduler.submit(&servable, slow(1)).unwrap()).collect();
-        scheduler.shut_down();
-        for ticket in tickets {
-            assert!(ticket.answer().await.is_ok());
-        }
-    }
-
-    /// A row for the model `fails`: 0, 1 and 2 are answered with 10, 20 and 30, others fail.
-    fn row(index: i64) -> InferRequest {
-        let inputs = vec![Tensor::new(vec![1], Elements::I64(vec![index])).unwrap()];
-        InferRequest { inputs, ..slow(0) }
-    }
-
-    /// Requests that wait behind one that takes long, so that they are taken as one.
-    fn behind_a_slow_one(
-        scheduler: &Scheduler,
-        servable: &Arc<Servable>,
-        requests: impl IntoIterator<Item = InferRequest>,
-    ) -> Vec<Ticket> {
-        let slow_one = scheduler.submit(&servable_of("slow", "1", limits()), slow(60_000)).unwrap();
-        let tickets = requests.into_iter().map(|request| scheduler.submit(servable, request));
-        let tickets = tickets.collect::<Result<_, _>>().unwrap();
-        drop(slow_one);
-        tickets
-    }
-
-    #[tokio::test]
-    async fn requests_that_wait_run_together_and_each_gets_its_own_rows() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("adder", "1", limits());
-        let rows = |count: usize, first: usize| {
-            let elements = (0..2 * count).map(|index| (first + index) as f32).collect();
-            Tensor::new(vec![count, 2], Elements::F32(elements)).unwrap()
-        };
-        let requests = (0..40)
-            .map(|first| InferRequest { inputs: vec![rows(1 + first % 3, first)], ..slow(0) });
-        for (first, ticket) in
-            behind_a_slow_one(&scheduler, &servable, requests).into_iter().enumerate()
-        {
-            let answer = ticket.answer().await.unwrap();
-            let expected: Vec<f32> =
-                (0..2 * (1 + first % 3)).map(|index| (first + index) as f32 + 12345.678).collect();
-            assert_eq!(elements(&answer), Elements::F32(expected));
-            assert_eq!(answer.inputs, [rows(1 + first % 3, first)], "they are given back");
-        }
-    }
-
-    #[tokio::test]
-    async fn one_bad_row_fails_its_own_request_and_no_other() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("fails", "1", limits());
-        let index = |place: i64| if place == 17 { 99 } else { place % 3 };
-        let requests = (0..32).map(|place| row(index(place)));
-        for (place, ticket) in (0..).zip(behind_a_slow_one(&scheduler, &servable, requests)) {
-            match ticket.answer().await {
-                Ok(answer) => {
-                    let expected = vec![10.0 + 10.0 * (place % 3) as f32];
-                    assert_eq!(elements(&answer), Elements::F32(expected));
-                }
-                Err(error) => {
-                    assert_eq!(place, 17, "{error:?}");
-                    assert!(matches!(error.error, InferError::RunFailed(_)), "{error:?}");
-                    assert_eq!(error.inputs, Some(row(99).inputs), "they are given back");
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn those_who_leave_a_batch_take_nobody_along() {
-        let scheduler = Scheduler::start(1).unwrap();
-        let servable = servable_of("fails", "1", limits());
-        let tickets = behind_a_slow_one(&scheduler, &servable, (0..30).map(|place| row(place % 3)));
-        for (place, ticket) in tickets.into_iter().enumerate() {
-            if place % 2 == 0 {
-                drop(ticket);
-            } else {
-                let expected = vec![10.0 + 10.0 * (place % 3) as f32];
-                assert_eq!(elements(&ticket.answer().await.unwrap()), Elements::F32(expected));
-            }
-        }
-    }
-}
+mod tests;

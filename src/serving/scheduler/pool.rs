@@ -1,46 +1,37 @@
-//! Threads that run models, and the line of versions that wait for one.
+//! Threads that run models.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::batch;
-use crate::serving::servable::Servable;
+use super::batch::{self, Kept};
+use super::line::{Line, Lines};
+use super::seat::Seat;
 use crate::system::thread;
 
-/// A fixed number of threads.
+/// A fixed number of threads, for the versions that are trusted. Nobody looks after them.
 #[derive(Debug)]
 pub(super) struct Pool {
-    line: Arc<Line>,
-    threads: usize,
+    lines: Arc<Lines>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pool {
-    pub(super) fn start(name: &str, threads: usize) -> std::io::Result<Self> {
-        let line = Arc::new(Line::default());
-        let pool = Self { line, threads, workers: Mutex::default() };
+    pub(super) fn start(threads: usize, lines: &Arc<Lines>) -> std::io::Result<Self> {
+        let pool = Self { lines: lines.clone(), workers: Mutex::default() };
         for index in 0..threads {
-            let line = pool.line.clone();
-            let worker = std::thread::Builder::new()
-                .name(format!("{name}-{index}"))
-                .spawn(move || work(&line))?;
+            let lines = lines.clone();
+            let worker =
+                std::thread::Builder::new().name(format!("run-{index}")).spawn(move || {
+                    work(&lines, &lines.stable, None);
+                })?;
             pool.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         }
         Ok(pool)
     }
 
-    pub(super) fn threads(&self) -> usize {
-        self.threads
-    }
-
-    pub(super) fn add_turn(&self, servable: Arc<Servable>) {
-        self.line.add(servable);
-    }
-
     /// Lets the threads finish the line, and waits for them.
     pub(super) fn shut_down(&self) {
-        self.line.close();
+        self.lines.stable.close();
         let workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
@@ -56,81 +47,35 @@ impl Drop for Pool {
     }
 }
 
-/// The versions that have a turn, first come first served.
-#[derive(Debug, Default)]
-struct Line {
-    state: Mutex<LineState>,
-    changed: Condvar,
+/// Why a thread has no more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The line is closed and empty.
+    WithLine,
+    /// It was stranded by a run that is over now. Its turn has not been ended.
+    Stranded,
 }
 
-#[derive(Debug, Default)]
-struct LineState {
-    turns: VecDeque<Arc<Servable>>,
-    /// Threads that wait for a turn.
-    idle: usize,
-    closed: bool,
-}
-
-impl Line {
-    fn add(&self, servable: Arc<Servable>) {
-        let mut state = self.lock();
-        state.turns.push_back(servable);
-        // Waking is a system call, also when nobody waits.
-        let is_awaited = state.idle > 0;
-        drop(state);
-        if is_awaited {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Puts a version at the end of the line and takes the first one, which may be the same. Nobody is woken:
-    /// there is one turn for the thread that asks, as before.
-    fn swap(&self, servable: Arc<Servable>) -> Arc<Servable> {
-        let mut state = self.lock();
-        match state.turns.pop_front() {
-            None => servable,
-            Some(first) => {
-                state.turns.push_back(servable);
-                first
-            }
-        }
-    }
-
-    /// Waits for a turn. `None` when the line is closed and empty.
-    fn next(&self) -> Option<Arc<Servable>> {
-        let mut state = self.lock();
-        loop {
-            if let Some(servable) = state.turns.pop_front() {
-                return Some(servable);
-            }
-            if state.closed {
-                return None;
-            }
-            state.idle += 1;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
-    }
-
-    fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LineState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn work(line: &Line) {
+/// What a thread does all its life: takes turns from a line. With a seat it is seen there while it runs something.
+pub(super) fn work(lines: &Lines, line: &Line, seat: Option<&Arc<Seat>>) -> Ended {
     thread::let_work_gather();
-    let mut run = None;
+    let mut kept = Kept::new(seat.cloned());
     let mut jobs = Vec::new();
     let mut turn = line.next();
     while let Some(servable) = turn {
+        let Some(servable) = lines.keep(line, servable) else {
+            turn = line.next();
+            continue;
+        };
         servable.queue().take(servable.max_batch_rows(), &mut jobs);
         if !jobs.is_empty() {
-            batch::run(&servable, &mut jobs, &mut run);
+            if let Some(seat) = seat {
+                seat.sit(&servable, &jobs);
+            }
+            batch::run(&servable, &mut jobs, &mut kept);
+            if seat.is_some_and(|seat| !seat.rise()) {
+                return Ended::Stranded;
+            }
         }
         turn = if servable.queue().end_turn() {
             Some(line.swap(servable))
@@ -139,4 +84,5 @@ fn work(line: &Line) {
             line.next()
         };
     }
+    Ended::WithLine
 }

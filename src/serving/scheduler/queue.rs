@@ -1,12 +1,13 @@
 //! The requests that wait for one version.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::job::Job;
-use crate::serving::error::InferError;
+use super::stranded::{Overdue, Stranded};
+use crate::serving::error::{InferError, Unanswered};
 
 /// How much may wait and run for one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,22 +33,36 @@ pub(in crate::serving) struct Queue {
     state: Mutex<State>,
     /// A running mean of the time that a job takes in nanoseconds: tells a refused caller when to come back.
     mean_run_ns: AtomicU64,
+    /// How many runs are stranded, for those who ask often.
+    stranded: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Job>,
-    /// Turns in the pool's line or running. Never more than may run at once, and none without a reason: each
+    /// Turns in a pool's line or running. Never more than may run at once, and none without a reason: each
     /// has a waiting job to begin with.
     turns: usize,
     /// Of these, the ones that have taken their job.
     running: usize,
+    /// Of these, the ones whose run does not end.
+    stranded: Vec<Stranded>,
 }
 
 impl State {
     /// The waiting jobs beyond those that a turn in the line is about to take.
     fn without_turn(&self) -> usize {
         self.waiting.len().saturating_sub(self.turns - self.running)
+    }
+
+    /// Whether no turn is left that could come to an end.
+    fn is_stuck(&self) -> bool {
+        self.turns == self.stranded.len()
+    }
+
+    /// What waits in vain: all or nothing.
+    fn take_if_stuck(&mut self) -> VecDeque<Job> {
+        if self.is_stuck() { std::mem::take(&mut self.waiting) } else { VecDeque::new() }
     }
 }
 
@@ -68,7 +83,12 @@ impl Added {
 
 impl Queue {
     pub(in crate::serving) fn new(limits: QueueLimits) -> Self {
-        Self { limits, state: Mutex::default(), mean_run_ns: AtomicU64::new(0) }
+        Self {
+            limits,
+            state: Mutex::default(),
+            mean_run_ns: AtomicU64::new(0),
+            stranded: AtomicUsize::new(0),
+        }
     }
 
     pub(in crate::serving) fn limits(&self) -> &QueueLimits {
@@ -76,12 +96,15 @@ impl Queue {
     }
 
     /// Adds a job at the end.
-    pub(super) fn push(&self, job: Job, threads: usize) -> Result<Added, InferError> {
+    pub(super) fn push(&self, job: Job, threads: usize) -> Result<Added, Unanswered> {
         let mut state = self.lock();
         if state.turns < self.concurrency(threads) {
             state.turns += 1;
             state.waiting.push_back(job);
             return Ok(Added::NeedsTurn);
+        }
+        if state.is_stuck() {
+            return Err(job.refused(InferError::Stuck));
         }
         if state.without_turn() >= self.limits.max_queue {
             // Callers who left must not keep others out.
@@ -89,10 +112,8 @@ impl Queue {
         }
         let waiting = state.without_turn();
         if waiting >= self.limits.max_queue {
-            return Err(InferError::QueueFull {
-                waiting,
-                retry_after: self.time_for(waiting, threads),
-            });
+            let retry_after = self.time_for(waiting, threads);
+            return Err(job.refused(InferError::QueueFull { waiting, retry_after }));
         }
         state.waiting.push_back(job);
         Ok(Added::HasTurns)
@@ -127,6 +148,48 @@ impl Queue {
         goes_on
     }
 
+    /// Gives back a turn that no thread will ever take. What nobody else will run is handed out, to be refused.
+    pub(super) fn give_back_turn(&self) -> VecDeque<Job> {
+        let mut state = self.lock();
+        state.turns -= 1;
+        state.take_if_stuck()
+    }
+
+    /// The run of a turn does not end. It still counts as one of those that the version may run at once: its memory and
+    /// its work are as real as before, and one version cannot use up the threads of all others. When it was the last
+    /// turn that could have ended, what waits is handed out, to be refused.
+    ///
+    /// Followed by [`end_stranded`](Self::end_stranded) instead of [`end_turn`](Self::end_turn).
+    pub(super) fn strand(&self, run: Stranded) -> VecDeque<Job> {
+        let mut state = self.lock();
+        state.stranded.push(run);
+        self.stranded.store(state.stranded.len(), Ordering::Relaxed);
+        state.take_if_stuck()
+    }
+
+    /// Ends the turn of a stranded run after all. True when the version needs another one, which is then counted
+    /// already.
+    pub(super) fn end_stranded(&self, seat: usize) -> bool {
+        let mut state = self.lock();
+        state.stranded.retain(|run| run.seat != seat);
+        self.stranded.store(state.stranded.len(), Ordering::Relaxed);
+        drop(state);
+        self.end_turn()
+    }
+
+    /// How many runs are stranded.
+    pub(in crate::serving) fn stranded(&self) -> usize {
+        self.stranded.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the stranded run that began first.
+    pub(in crate::serving) fn longest_overdue(&self, now: Instant) -> Option<Overdue> {
+        if self.stranded() == 0 {
+            return None;
+        }
+        self.lock().stranded.iter().min_by_key(|run| run.began).map(|run| run.overdue(now))
+    }
+
     /// How many requests wait.
     pub(in crate::serving) fn waiting(&self) -> usize {
         self.lock().waiting.len()
@@ -138,6 +201,13 @@ impl Queue {
         let mean = self.mean_run_ns.load(Ordering::Relaxed);
         // An update that another thread overwrites is lost, which a mean can bear.
         self.mean_run_ns.store(mean - mean / 8 + elapsed / 8, Ordering::Relaxed);
+    }
+
+    /// For tests: the turns, and how many of them run and are stranded.
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> [usize; 3] {
+        let state = self.lock();
+        [state.turns, state.running, state.stranded.len()]
     }
 
     fn concurrency(&self, threads: usize) -> usize {

@@ -42,6 +42,36 @@ impl HeavyAdder {
     }
 }
 
+/// A model that adds a number, and in whose sight -2⁶³ kills the process: as an int64 it is divided by -1, which no
+/// library checks and no int64 can hold, and the processor refuses (on x86-64: `SIGFPE`).
+pub(crate) fn adder_with_a_trap(summand: f32) -> Vec<u8> {
+    const F32: u64 = 1;
+    const I64: u64 = 7;
+    let constant = |name: &str, dtype: u64, value: &[u8]| {
+        bytes(5, &[number(2, dtype), text(8, name), bytes(9, &[value.to_vec()])])
+    };
+    let graph = [
+        cast("X", "whole", I64),
+        node("Div", &["whole", "minus_one"], "quotient"),
+        // Nothing is left of it but that it had to be worked out.
+        node("Mul", &["quotient", "zero"], "nothing"),
+        cast("nothing", "nothing_as_float", F32),
+        node("Add", &["X", "nothing_as_float"], "same"),
+        node("Add", &["same", "c"], "Y"),
+        text(2, "g"),
+        constant("minus_one", I64, &(-1_i64).to_le_bytes()),
+        constant("zero", I64, &0_i64.to_le_bytes()),
+        constant("c", F32, &summand.to_le_bytes()),
+    ];
+    model(&[graph.concat(), port(11, "X"), port(12, "Y")].concat(), 0)
+}
+
+fn cast(input: &str, output: &str, to: u64) -> Vec<u8> {
+    const INT: u64 = 2;
+    let to = bytes(5, &[text(1, "to"), number(3, to), number(20, INT)]);
+    bytes(1, &[text(1, input), text(2, output), text(4, "Cast"), to])
+}
+
 /// A model whose graph goes on for some more bytes.
 fn model(graph: &[u8], more: u64) -> Vec<u8> {
     let opset = bytes(8, &[number(2, 18)]);
@@ -73,7 +103,7 @@ fn bytes(field: u8, parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn key(field: u8, form: u8) -> Vec<u8> {
-    vec![field << 3 | form]
+    varint(u64::from(field) << 3 | u64::from(form))
 }
 
 fn varint(mut value: u64) -> Vec<u8> {

@@ -326,12 +326,13 @@ impl Drop for Process {
     }
 }
 
-/// The binary, in the package's folder, without settings from the environment of whoever runs the tests.
+/// The binary, in the package's folder, without settings and proxies from the environment of whoever runs the tests.
 pub(crate) fn greenroom() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
     command.current_dir(package()).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("GREENROOM_")) {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        if text.starts_with("GREENROOM_") || text.ends_with("_PROXY") {
             command.env_remove(name);
         }
     }

@@ -128,9 +128,10 @@ fn still_open(gate: &Value) -> Option<String> {
         return None;
     }
     let name = text(&gate["name"]);
+    let what = if gate["live"].is_null() { "pair" } else { "request" };
     Some(match gate["needs"].as_u64() {
-        Some(1) => format!("{name} (about one more pair)"),
-        Some(pairs) => format!("{name} (about {} more pairs)", in_thousands(pairs)),
+        Some(1) => format!("{name} (about one more {what})"),
+        Some(more) => format!("{name} (about {} more {what}s)", in_thousands(more)),
         None => name.to_owned(),
     })
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::cells::{Cell, Comparison, UNKNOWN, after, cell, rare, rough, runs};
+use super::chance::Chance;
 use super::rollouts::Scene;
 use super::*;
-use crate::domain::simulation::Chance;
 
 /// What is expected of the same model made anew.
 const LIMITS: OutputLimits = OutputLimits { reject: 0.005, prove: 0.02 };

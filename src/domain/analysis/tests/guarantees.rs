@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use super::cells::runs;
+use super::chance::Chance;
+use super::live_rollouts::count;
 use super::rollouts::Scene;
 use super::*;
-use crate::domain::simulation::Chance;
+use crate::domain::weight::Weight;
 
 /// A model trained again, watched for an hour.
 fn evidence() -> PairEvidence {
@@ -40,7 +42,7 @@ impl Shares {
 
 /// At most this share, and what is put down to chance: three standard errors.
 #[track_caller]
-fn assert_at_most(limit: f64, runs: u64, simulated: &cells::Simulated) {
+pub(super) fn assert_at_most(limit: f64, runs: u64, simulated: &cells::Simulated) {
     let tolerance = 3.0 * (limit * (1.0 - limit) / runs as f64).sqrt();
     assert!(simulated.share() <= limit + tolerance, "{simulated} instead of {limit}");
 }
@@ -90,4 +92,46 @@ fn the_true_share_is_in_all_intervals_but_in_one_rollout_of_twenty() {
         );
         assert_at_most(0.05, runs, &missed);
     }
+}
+
+/// Whether the evidence is ever wrong in a rollout of half an hour, in which the weight grows. Of the candidate's and of
+/// stable's requests so many fail.
+fn is_ever_wrong(
+    number: u64,
+    run: u64,
+    failures: (f64, f64),
+    wrong: impl Fn(&LiveEvidence) -> bool,
+) -> bool {
+    let (mut chance, mut cells) = (Chance::new(number, run), Vec::new());
+    let mut evidence = LiveEvidence::new(Gates::default(), Some(Duration::from_secs(60)));
+    (0..180).any(|look| {
+        let weight = [0.05, 0.25, 0.50][look as usize / 60];
+        let mut counts = |share: f64, failures: f64| {
+            let requests = chance.poisson(100.0 * share);
+            (requests, chance.binomial(requests, failures))
+        };
+        let candidate = counts(weight, failures.0);
+        count(&mut cells, cell(weight, candidate, counts(1.0 - weight, failures.1)));
+        evidence.advance(Duration::from_secs(10 * look));
+        evidence.set(&cells);
+        wrong(&evidence)
+    })
+}
+
+#[test]
+fn live_evidence_is_wrong_in_at_most_one_rollout_of_twenty() {
+    let runs = runs(60);
+    let share = |number, failures, wrong: fn(&LiveEvidence) -> bool| {
+        let rollouts = (0..runs).map(|run| is_ever_wrong(number, run, failures, wrong));
+        cells::Simulated::new(rollouts.map(|is_wrong| is_wrong.then_some(0)).collect())
+    };
+    let taken_back = share(431, (0.012, 0.010), |evidence| evidence.log_fail() >= 20f64.ln());
+    assert_at_most(0.05, runs, &taken_back);
+    let missed = share(432, (0.03, 0.01), |evidence| evidence.excess_below() < 0.02);
+    assert_at_most(0.05, runs, &missed);
+    let promoted =
+        share(433, (0.02, 0.01), |evidence| evidence.log_pass(Weight::ALL) >= 20f64.ln());
+    assert_at_most(0.05, runs, &promoted);
+    let doubted = share(434, (0.1, 0.0), |evidence| evidence.sample_ratio() >= 20f64.ln());
+    assert_at_most(0.05, runs, &doubted);
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::cells::{Cell, Comparison, UNKNOWN, cell, rare, runs};
+use super::chance::Chance;
 use super::rollouts::Scene;
 use super::*;
-use crate::domain::simulation::Chance;
 
 /// How long runs take: lognormal around 10 ms with deviation ½, of which the runs of a pair share what is due to
 /// their input.

@@ -1,15 +1,20 @@
 //! What holds for the analysis as a whole: properties, and simulated rollouts.
 
 mod cells;
+pub(super) mod chance;
 mod errors_table;
 mod flips_table;
 mod gambler;
 mod guarantees;
 mod latency_table;
 mod live_properties;
+mod live_rollouts;
 mod live_stories;
+mod live_table;
+mod plan_table;
 mod properties;
 mod rollouts;
+mod sticky_table;
 mod stories;
 
 use std::time::Duration;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::cells::Simulated;
+use super::chance::Chance;
 use super::*;
-use crate::domain::simulation::Chance;
 
 /// The evidence is looked at after so many pairs.
 const LOOK: u64 = 10;

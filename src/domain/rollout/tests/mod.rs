@@ -7,6 +7,7 @@ use crate::domain::model::{Digest, VersionLabel};
 use crate::domain::time::{Moment, WallTime};
 
 mod canary;
+mod crashes;
 mod random;
 mod recreate;
 mod shadow;

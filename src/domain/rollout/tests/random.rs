@@ -33,8 +33,11 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
             Event::Seen(vec![Seen { place: place(label), digest: digest(content) }])
         }),
         6 => content.clone().prop_map(|content| Event::Loaded(digest(content))),
-        1 => content.prop_map(|content| {
+        1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::Broken("broken".to_owned()))
+        }),
+        1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
+            crashes::died_of(content, rollout, is_marked)
         }),
         1 => label.clone().prop_map(|label| Event::Gone(place(label))),
         1 => Just(Event::AllGone),
@@ -56,9 +59,12 @@ fn leads_on(event: &Event) -> bool {
         Event::Judged(judgement) => judgement.decision == Decision::Pass,
         // It is loaded, or the plan promotes when no verdict comes.
         Event::Loaded(_) => true,
-        Event::Seen(_) | Event::Gone(_) | Event::AllGone | Event::LoadFailed(..) | Event::Tick => {
-            false
-        }
+        Event::Seen(_)
+        | Event::Gone(_)
+        | Event::AllGone
+        | Event::LoadFailed(..)
+        | Event::Crashed(_)
+        | Event::Tick => false,
     }
 }
 

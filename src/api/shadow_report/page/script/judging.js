@@ -29,16 +29,25 @@ function gatesTable({ gates = [], alpha, beta }) {
     rows: gates.map((gate) => [
       breakable(gate.name),
       badge(gate.status),
-      gate.pairs > 0 ? percentText(gate.estimate) : "–",
+      isNumber(gate.estimate) ? percentText(gate.estimate) : "–",
       gate.interval ? gate.interval.map(percentText).join(" to ") : "–",
       percentText(gate.limit),
       isNumber(gate.prove) ? percentText(gate.prove) : "–",
-      gate.pairs > 0 ? `${numberText(gate.count)} of ${countText(gate.pairs)}` : "none yet",
+      seenText(gate),
       powerOfTen(gate.log_pass),
       powerOfTen(gate.log_fail),
-      isNumber(gate.needs) && gate.status === "open" ? `about ${plural(gate.needs, "pair")}` : "–",
+      isNumber(gate.needs) && gate.status === "open"
+        ? `about ${plural(gate.needs, gate.live ? "request" : "pair")}`
+        : "–",
     ]),
   });
+}
+
+/** How many pairs, or live requests, a gate has seen, and how many of them speak against the candidate. */
+function seenText({ count, pairs, live }) {
+  const seen = live ? live.candidate.requests : pairs;
+  if (!(seen > 0)) return "none yet";
+  return `${numberText(count)} of ${countText(seen)}${live ? " requests" : ""}`;
 }
 
 const powerOfTen = (log) => (isNumber(log) ? ["10", element("sup", {}, evidenceText(log))] : "–");
@@ -104,7 +113,8 @@ function evidenceFigure({ evidence = [], verdict }) {
 
 /** The gate whose estimate the evidence tells. */
 const followedGate = ({ gates = [] }) =>
-  gates.find((gate) => String(gate.name).startsWith("outputs.")) ?? gates[0];
+  gates.find((gate) => String(gate.name).startsWith("outputs.")) ??
+  gates.find((gate) => !gate.live);
 
 function estimateFigure({ evidence = [], verdict }) {
   const points = evidence.filter((point) => isNumber(point.estimate));

@@ -4,25 +4,26 @@
 //! The client of a bad candidate gets what it would have got without it, in the same request. What the candidate did
 //! instead of answering is counted against it, and said in a header.
 
+mod outcome;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-
+use self::outcome::Fallback;
+pub(super) use self::outcome::{By, Cause, Failure, Record};
 use super::ApiParts;
 use super::problem::Problem;
 use crate::domain::comparison::Arm;
-use crate::domain::rollout::RolloutId;
 use crate::domain::route::Role;
 use crate::domain::tensor::{Tensor, ValueView};
 use crate::serving::{
     Answer, Assigned, InferError, InferRequest, Outputs, Picked, Sampled, Servable, Unanswered,
     Watched,
 };
-use crate::telemetry::metrics::{self, Outcome, Rejection};
+use crate::telemetry::metrics::Outcome;
 
 /// A request as one protocol writes it, and its answer.
-pub(super) trait Wire {
+pub(in crate::api) trait Wire {
     /// What the answer's form depends on.
     type Form;
     /// The answer.
@@ -41,60 +42,24 @@ pub(super) trait Wire {
 }
 
 /// What a version is to run.
-pub(super) struct Question<F> {
-    pub(super) inputs: Vec<Tensor>,
+pub(in crate::api) struct Question<F> {
+    pub(in crate::api) inputs: Vec<Tensor>,
     /// The indices of the outputs that are to be computed.
-    pub(super) outputs: Vec<usize>,
-    pub(super) form: F,
+    pub(in crate::api) outputs: Vec<usize>,
+    pub(in crate::api) form: F,
 }
 
 /// The time that a request has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Time {
-    pub(super) arrived: Instant,
-    pub(super) deadline: Instant,
+pub(in crate::api) struct Time {
+    pub(in crate::api) arrived: Instant,
+    pub(in crate::api) deadline: Instant,
 }
 
 /// What came of a request, and who has answered it.
-pub(super) struct Exchanged<R> {
-    pub(super) reply: Result<R, Failure>,
-    pub(super) by: By,
-}
-
-/// Who has answered a request.
-#[derive(Clone, Debug)]
-pub(super) struct By {
-    pub(super) servable: Arc<Servable>,
-    pub(super) role: Role,
-    pub(super) rollout: Option<RolloutId>,
-    fallback: Option<Fallback>,
-}
-
-/// Why the trusted version has answered in a candidate's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fallback {
-    Error,
-    Timeout,
-    QueueFull,
-}
-
-/// Why a request was not answered, as the client and as the log are told.
-pub(super) struct Failure {
-    pub(super) problem: Problem,
-    pub(super) cause: Cause,
-}
-
-/// What the log and the metrics know of a failure.
-#[derive(Debug)]
-pub(super) enum Cause {
-    Request,
-    Infer(InferError),
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self { problem, cause: Cause::Request }
-    }
+pub(in crate::api) struct Exchanged<R> {
+    pub(in crate::api) reply: Result<R, Failure>,
+    pub(in crate::api) by: By,
 }
 
 /// An answer on its way out, and what it was made of.
@@ -117,7 +82,7 @@ enum Lapse {
 }
 
 /// Answers a request.
-pub(super) async fn exchange<W: Wire>(
+pub(in crate::api) async fn exchange<W: Wire>(
     api: &ApiParts,
     picked: Picked,
     wire: &W,
@@ -157,6 +122,9 @@ impl<W: Wire> Exchange<'_, W> {
         };
         let watched = assigned.map(|assigned| assigned.begin(Instant::now(), self.time.deadline));
         let ran = self.run(&by, question, self.time).await;
+        if let (Ok(_), Role::Stable) = (&ran, by.role) {
+            by.servable.took(self.time.arrived.elapsed());
+        }
         if let Some(watched) = watched {
             match &ran {
                 Ok(Replied { answer, .. }) => {
@@ -270,8 +238,7 @@ impl<W: Wire> Exchange<'_, W> {
         let request = InferRequest { inputs, outputs, role: by.role, arrived, timeout };
         let answer = self.api.scheduler.infer(&by.servable, request).await;
         let answer = answer.map_err(|Unanswered { error, inputs }| {
-            let problem = not_inferred(&error, &by.servable);
-            Box::new((Failure { problem, cause: Cause::Infer(error) }, inputs))
+            Box::new((Failure::of(error, &by.servable), inputs))
         })?;
         match self.wire.write(&form, &by.servable, &answer.outputs) {
             Ok(reply) => Ok(Replied { reply, answer }),
@@ -301,45 +268,6 @@ impl<W: Wire> Exchange<'_, W> {
     }
 }
 
-impl By {
-    pub(super) fn of(picked: &Picked) -> Self {
-        let (servable, role, rollout) = (picked.servable.clone(), picked.role, picked.rollout);
-        Self { servable, role, rollout, fallback: None }
-    }
-
-    /// A request that got no further than to its route.
-    pub(super) fn stable(servable: Arc<Servable>) -> Self {
-        Self { servable, role: Role::Stable, rollout: None, fallback: None }
-    }
-
-    /// Says who has answered, and as what.
-    pub(super) fn tell(&self, headers: &mut HeaderMap) {
-        if let Ok(version) = HeaderValue::from_str(self.servable.version().as_str()) {
-            headers.insert("x-model-version", version);
-        }
-        headers.insert("x-model-role", HeaderValue::from_static(self.role.name()));
-        if let Some(rollout) = self.rollout
-            && let Ok(rollout) = HeaderValue::from_str(&rollout.to_string())
-        {
-            headers.insert("x-rollout-id", rollout);
-        }
-        if let Some(fallback) = self.fallback {
-            let name = HeaderName::from_static("x-model-fallback");
-            headers.insert(name, HeaderValue::from_static(fallback.name()));
-        }
-    }
-}
-
-impl Fallback {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::QueueFull => "queue-full",
-        }
-    }
-}
-
 impl Lapse {
     /// What the client is told of it.
     fn fallback(&self) -> Option<Fallback> {
@@ -347,7 +275,9 @@ impl Lapse {
             Self::Failed(Failure { cause: Cause::Infer(error), .. }) => match error {
                 InferError::QueueFull { .. } => Some(Fallback::QueueFull),
                 InferError::DeadlineExceeded(_) => Some(Fallback::Timeout),
-                InferError::RunFailed(_) | InferError::ShuttingDown => Some(Fallback::Error),
+                InferError::RunFailed(_) | InferError::Stuck | InferError::ShuttingDown => {
+                    Some(Fallback::Error)
+                }
             },
             Self::Failed(Failure { cause: Cause::Request, .. }) | Self::NotFinite(_) => {
                 Some(Fallback::Error)
@@ -387,69 +317,5 @@ fn is_finite(output: &ValueView<'_>) -> bool {
     match output {
         ValueView::Tensor(tensor) => tensor.elements.is_finite(),
         ValueView::ClassScores(scores) => scores.scores.iter().all(|score| score.is_finite()),
-    }
-}
-
-fn not_inferred(error: &InferError, servable: &Servable) -> Problem {
-    let (model, version) = (servable.model(), servable.version());
-    match error {
-        InferError::QueueFull { waiting, retry_after } => {
-            let sentence =
-                format!("{waiting} requests for `{model}` are waiting already; try again later");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", sentence)
-                .retry_after(*retry_after)
-        }
-        InferError::DeadlineExceeded(timeout) => {
-            let timeout = humantime::format_duration(*timeout);
-            let sentence = format!("`{model}` did not answer within {timeout}");
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", sentence)
-        }
-        InferError::RunFailed(_) => {
-            let sentence = format!(
-                "version {version} of `{model}` failed on this request; the server's log says why, under the request's id"
-            );
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "run_failed", sentence)
-        }
-        InferError::ShuttingDown => {
-            let sentence = "the server is shutting down";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence)
-                .retry_after(Duration::from_secs(1))
-        }
-    }
-}
-
-/// Makes sure that each routed request is counted once on each version that it came to, also one whose client leaves.
-pub(super) struct Record {
-    servable: Arc<Servable>,
-    role: Role,
-    arrived: Instant,
-    outcome: Outcome,
-}
-
-impl Record {
-    pub(super) fn begin(by: &By, arrived: Instant) -> Self {
-        let (servable, role) = (by.servable.clone(), by.role);
-        Self { servable, role, arrived, outcome: Outcome::Abandoned }
-    }
-
-    pub(super) fn end<R>(&mut self, reply: &Result<R, Failure>) {
-        self.outcome = match reply {
-            Ok(_) => Outcome::Ok,
-            Err(Failure { cause: Cause::Request, .. }) => Outcome::BadRequest,
-            Err(Failure { cause: Cause::Infer(error), .. }) => match error {
-                InferError::QueueFull { .. } => {
-                    metrics::request_rejected(self.servable.model().as_str(), Rejection::QueueFull);
-                    Outcome::Rejected
-                }
-                InferError::DeadlineExceeded(_) => Outcome::Timeout,
-                InferError::RunFailed(_) | InferError::ShuttingDown => Outcome::Failed,
-            },
-        };
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        self.servable.meter().answered(self.role, self.outcome, self.arrived.elapsed());
     }
 }

@@ -1,0 +1,166 @@
+//! How a request ended: who has answered it, or why nobody has, as the client, the log and the metrics are told.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::api::problem::Problem;
+use crate::domain::rollout::RolloutId;
+use crate::domain::route::Role;
+use crate::serving::{InferError, Picked, Servable};
+use crate::telemetry::metrics::{self, Outcome, Rejection};
+
+/// Who has answered a request.
+#[derive(Clone, Debug)]
+pub(in crate::api) struct By {
+    pub(in crate::api) servable: Arc<Servable>,
+    pub(in crate::api) role: Role,
+    pub(super) rollout: Option<RolloutId>,
+    pub(super) fallback: Option<Fallback>,
+}
+
+/// Why the trusted version has answered in a candidate's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fallback {
+    Error,
+    Timeout,
+    QueueFull,
+}
+
+/// Why a request was not answered, as the client and as the log are told.
+pub(in crate::api) struct Failure {
+    pub(in crate::api) problem: Problem,
+    pub(in crate::api) cause: Cause,
+}
+
+/// What the log and the metrics know of a failure.
+#[derive(Debug)]
+pub(in crate::api) enum Cause {
+    Request,
+    Infer(InferError),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, cause: Cause::Request }
+    }
+}
+
+impl By {
+    pub(in crate::api) fn of(picked: &Picked) -> Self {
+        let (servable, role, rollout) = (picked.servable.clone(), picked.role, picked.rollout);
+        Self { servable, role, rollout, fallback: None }
+    }
+
+    /// A request that got no further than to its route.
+    pub(in crate::api) fn stable(servable: Arc<Servable>) -> Self {
+        Self { servable, role: Role::Stable, rollout: None, fallback: None }
+    }
+
+    /// Says who has answered, and as what.
+    pub(in crate::api) fn tell(&self, headers: &mut HeaderMap) {
+        if let Ok(version) = HeaderValue::from_str(self.servable.version().as_str()) {
+            headers.insert("x-model-version", version);
+        }
+        headers.insert("x-model-role", HeaderValue::from_static(self.role.name()));
+        if let Some(rollout) = self.rollout
+            && let Ok(rollout) = HeaderValue::from_str(&rollout.to_string())
+        {
+            headers.insert("x-rollout-id", rollout);
+        }
+        if let Some(fallback) = self.fallback {
+            let name = HeaderName::from_static("x-model-fallback");
+            headers.insert(name, HeaderValue::from_static(fallback.name()));
+        }
+    }
+}
+
+impl Fallback {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::QueueFull => "queue-full",
+        }
+    }
+}
+
+impl Failure {
+    /// Of a version that gave no answer.
+    pub(super) fn of(error: InferError, servable: &Servable) -> Self {
+        Self { problem: not_inferred(&error, servable), cause: Cause::Infer(error) }
+    }
+}
+
+fn not_inferred(error: &InferError, servable: &Servable) -> Problem {
+    let (model, version) = (servable.model(), servable.version());
+    match error {
+        InferError::QueueFull { waiting, retry_after } => {
+            let sentence =
+                format!("{waiting} requests for `{model}` are waiting already; try again later");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", sentence)
+                .retry_after(*retry_after)
+        }
+        InferError::DeadlineExceeded(timeout) => {
+            let timeout = humantime::format_duration(*timeout);
+            let sentence = format!("`{model}` did not answer within {timeout}");
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", sentence)
+        }
+        InferError::RunFailed(_) => {
+            let sentence = format!(
+                "version {version} of `{model}` failed on this request; the server's log says why, under the request's id"
+            );
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "run_failed", sentence)
+        }
+        InferError::Stuck => {
+            let sentence = format!(
+                "version {version} of `{model}` does not answer: the runs before this request do not come to an end"
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "version_stuck", sentence)
+        }
+        InferError::ShuttingDown => {
+            let sentence = "the server is shutting down";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", sentence)
+                .retry_after(Duration::from_secs(1))
+        }
+    }
+}
+
+/// Makes sure that each routed request is counted once on each version that it came to, also one whose client leaves.
+pub(in crate::api) struct Record {
+    servable: Arc<Servable>,
+    role: Role,
+    arrived: Instant,
+    pub(super) outcome: Outcome,
+}
+
+impl Record {
+    pub(in crate::api) fn begin(by: &By, arrived: Instant) -> Self {
+        let (servable, role) = (by.servable.clone(), by.role);
+        Self { servable, role, arrived, outcome: Outcome::Abandoned }
+    }
+
+    pub(in crate::api) fn end<R>(&mut self, reply: &Result<R, Failure>) {
+        self.outcome = match reply {
+            Ok(_) => Outcome::Ok,
+            Err(Failure { cause: Cause::Request, .. }) => Outcome::BadRequest,
+            Err(Failure { cause: Cause::Infer(error), .. }) => match error {
+                InferError::QueueFull { .. } => {
+                    metrics::request_rejected(self.servable.model().as_str(), Rejection::QueueFull);
+                    Outcome::Rejected
+                }
+                InferError::DeadlineExceeded(_) => Outcome::Timeout,
+                InferError::RunFailed(_) | InferError::Stuck | InferError::ShuttingDown => {
+                    Outcome::Failed
+                }
+            },
+        };
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.servable.meter().answered(self.role, self.outcome, self.arrived.elapsed());
+    }
+}
