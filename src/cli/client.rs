@@ -124,8 +124,14 @@ impl AskError {
 
     pub(super) fn code(&self) -> u8 {
         /// What the server says to a request that it understood and does not follow.
-        const NOT_FOLLOWED: [&str; 5] =
-            ["verb_does_not_fit", "no_such_version", "stale", "field_does_not_fit", "invalid_body"];
+        const NOT_FOLLOWED: [&str; 6] = [
+            "verb_does_not_fit",
+            "needs_fresh",
+            "no_such_version",
+            "stale",
+            "field_does_not_fit",
+            "invalid_body",
+        ];
         match self {
             Self::Refused { code, .. } if NOT_FOLLOWED.contains(&code.as_str()) => REFUSED,
             Self::TimedOut(_) => TIMED_OUT,

@@ -5,6 +5,7 @@ mod events;
 mod models;
 mod rollout;
 mod serve;
+mod simulate;
 mod table;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Models(models::Flags),
     /// Follow the rollouts of a running server, and steer them.
     Rollout(rollout::Flags),
+    /// Play a model's rollout plan against traffic that you describe, thousands of times.
+    Simulate(simulate::Flags),
 }
 
 /// Reads the command line and does what it says.
@@ -38,6 +41,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(flags)) => serve::run(flags),
         Some(Command::Models(flags)) => models::run(&flags),
         Some(Command::Rollout(flags)) => rollout::run(&flags),
+        Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),
     }
 }

@@ -21,6 +21,14 @@ pub(super) fn with_header<const N: usize>(
     shown(table)
 }
 
+/// The same with as many columns as there are.
+pub(super) fn columns(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = plain();
+    table.set_header(header);
+    table.add_rows(rows);
+    shown(table)
+}
+
 /// A name and a value on each line.
 pub(super) fn named(rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let mut table = plain();

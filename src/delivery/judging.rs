@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::pairings::Pairings;
 use super::trials::{Seen, Trials};
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Decision, Judgement, Phase, Rollout, RolloutId};
+use crate::domain::rollout::{Decision, Judgement, Rollout, RolloutId};
 use crate::domain::time::WallTime;
-use crate::domain::weight::Weight;
 use crate::serving::ArmCounts;
 use crate::shadow::{Beside, Standing};
 use crate::telemetry::metrics;
@@ -36,7 +35,7 @@ pub(super) fn judge(
     let seen = trials.see(model).filter(|seen| seen.rollout == rollout.id);
     let beside = Beside {
         live: seen.as_ref().and_then(|seen| seen.evidence),
-        next: next(rollout),
+        next: rollout.next_weight(),
         alarm: seen.as_ref().and_then(|seen| seen.alarm),
         stable_suffers: seen.as_ref().is_some_and(|seen| seen.stable_suffers),
         requests: seen.as_ref().and_then(|seen| seen.rate),
@@ -66,22 +65,6 @@ fn decide(standing: &Standing, seen: Option<&Seen<'_>>) -> (Decision, String) {
         decision @ (Decision::Pass | Decision::Fail | Decision::Inconclusive | Decision::Hold) => {
             (decision, reason)
         }
-    }
-}
-
-/// The share of the traffic that the candidate gets when it passes, while both versions answer.
-fn next(rollout: &Rollout) -> Option<Weight> {
-    match rollout.phase.stage() {
-        Phase::Canary(step) => {
-            let next = rollout.plan.step_above(step.weight);
-            Some(next.map_or(Weight::ALL, |(_, step)| step.weight))
-        }
-        Phase::Loading
-        | Phase::Shadowing(_)
-        | Phase::Paused(_)
-        | Phase::Waiting
-        | Phase::Baking(_)
-        | Phase::Ended(_) => None,
     }
 }
 

@@ -38,3 +38,4 @@ pub use journal::{
     Signal, Subscriber,
 };
 pub use judging::Judged;
+pub use plan::plan;

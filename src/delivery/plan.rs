@@ -6,7 +6,7 @@ use crate::domain::comparison::OutputRule;
 use crate::domain::rollout::{PairPlan, Plan};
 
 /// The recipe that a rollout begins with now.
-pub(super) fn plan(config: &ModelConfig) -> Plan {
+pub fn plan(config: &ModelConfig) -> Plan {
     let RolloutConfig { strategy, change, shadow, steps, key, .. } = config.rollout.clone();
     let RolloutConfig { max_time, on_inconclusive, bake, keep_previous, fallback, .. } =
         config.rollout;

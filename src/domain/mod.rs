@@ -16,6 +16,7 @@ pub mod rollout;
 pub mod route;
 pub mod sampling;
 pub mod signature;
+pub mod simulation;
 pub mod tensor;
 pub mod time;
 pub mod weight;

@@ -34,6 +34,8 @@ mod shadow;
 mod shadow_limits;
 mod shadow_page;
 mod shutdown;
+mod simulate;
+mod simulation_tables;
 mod start_up;
 mod undo;
 mod v1_metadata;

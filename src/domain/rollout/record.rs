@@ -233,6 +233,24 @@ pub struct Rollout {
     pub since: WallTime,
 }
 
+impl Rollout {
+    /// The share of the traffic that the candidate gets when it passes, while both versions answer.
+    pub fn next_weight(&self) -> Option<Weight> {
+        match self.phase.stage() {
+            Phase::Canary(step) => {
+                let next = self.plan.step_above(step.weight);
+                Some(next.map_or(Weight::ALL, |(_, step)| step.weight))
+            }
+            Phase::Loading
+            | Phase::Shadowing(_)
+            | Phase::Paused(_)
+            | Phase::Waiting
+            | Phase::Baking(_)
+            | Phase::Ended(_) => None,
+        }
+    }
+}
+
 /// Who made something happen.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Actor {
