@@ -59,7 +59,7 @@ impl Simulation<'_> {
         for (fate, name) in Fate::ALL.into_iter().zip(names) {
             rows.push(row(name, &|summary| {
                 let share = summary.share(fate);
-                let [low, high] = share.interval().map(|end| per_cent(end));
+                let [low, high] = share.interval().map(per_cent);
                 format!("{} % ({low} to {high})", per_cent(share.value()))
             }));
         }
