@@ -132,7 +132,7 @@ impl LiveEvidence {
     pub fn excess_below(&self) -> f64 {
         let bar = self.gates.log_prove();
         // The fortune grows with the excess that is bet against. Without requests nothing is refuted.
-        let way = Way { from: -1.0, stride: 1.0, end: 1.0 };
+        let way = Way { from: -1.0, stride: 1.05, end: 1.0 };
         way.first_refuted(|excess| log_value(&self.proof(excess)) - bar)
     }
 
@@ -185,14 +185,14 @@ impl LiveEvidence {
     /// the excess at every moment. The factor of a request is 1 + λ(excess − D), and λ a fraction of 1/(1/w − excess).
     fn proof(&self, excess: f64) -> [Bet; 6] {
         let failed = self.candidate().failed as f64;
-        on_fractions(|fraction| {
+        on_fractions(|fraction, lost| {
             let cells = self.cells.iter().map(|cell| {
                 let (candidate, stable) = (cell.candidate.failed as f64, cell.stable.failed as f64);
                 let bet = fraction / (1.0 / cell.weight - excess);
                 times(stable, (bet * (1.0 / (1.0 - cell.weight) + excess)).ln_1p())
                     + times(cell.requests() as f64 - candidate - stable, (bet * excess).ln_1p())
             });
-            times(failed, (-fraction).ln_1p()) + cells.sum::<f64>()
+            times(failed, lost) + cells.sum::<f64>()
         })
     }
 }

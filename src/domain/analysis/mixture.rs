@@ -23,6 +23,16 @@ const RISKS: [(f64, f64); 7] =
 /// Bets on a mean, as fractions of the largest that cannot be ruined by one outcome; an equal stake on each.
 const FRACTIONS: [f64; 6] = [0.90, 0.50, 0.25, 0.12, 0.06, 0.03];
 
+/// The log of what is left when such a bet is lost, ln(1 − fraction): it is asked for all the time.
+const LOST: [f64; 6] = [
+    -2.302585092994046,
+    -0.6931471805599453,
+    -0.2876820724517809,
+    -0.12783337150988489,
+    -0.06187540371808747,
+    -0.030459207484708546,
+];
+
 /// "It always happens" is refuted by one exception, and no bet is infinite.
 const NEARLY_ALWAYS: f64 = 1.0 - 1e-9;
 
@@ -31,9 +41,10 @@ pub(super) fn on_risks(growth: impl Fn(f64) -> f64) -> [Bet; 7] {
     RISKS.map(|(risk, weight)| Bet { weight, growth: growth(risk) })
 }
 
-/// One bet for each fraction of the largest safe bet.
-pub(super) fn on_fractions(growth: impl Fn(f64) -> f64) -> [Bet; 6] {
-    evenly(FRACTIONS, growth)
+/// One bet for each fraction of the largest safe bet, by the fraction and the log of what is left when all of it is lost.
+pub(super) fn on_fractions(growth: impl Fn(f64, f64) -> f64) -> [Bet; 6] {
+    let bets: [(f64, f64); 6] = std::array::from_fn(|bet| (FRACTIONS[bet], LOST[bet]));
+    bets.map(|(fraction, lost)| Bet { weight: 1.0 / 6.0, growth: growth(fraction, lost) })
 }
 
 /// An equal stake on each guess.
@@ -55,9 +66,9 @@ pub(super) fn more_often_than(limit: f64, cap: f64, cases: f64, hits: f64) -> [B
 /// 1 + λ(limit − X), where X is 1 for a hit and 0 for a miss, and λ a fraction of 1/(1−limit).
 pub(super) fn less_often_than(limit: f64, cases: f64, hits: f64) -> [Bet; 6] {
     let limit = limit.min(NEARLY_ALWAYS);
-    on_fractions(|fraction| {
+    on_fractions(|fraction, lost| {
         let bet = fraction / (1.0 - limit);
-        times(cases - hits, (bet * limit).ln_1p()) + times(hits, (-fraction).ln_1p())
+        times(cases - hits, (bet * limit).ln_1p()) + times(hits, lost)
     })
 }
 
@@ -127,10 +138,17 @@ mod tests {
     fn a_stake_is_spread_whole() {
         let spread: [f64; 2] = [
             on_risks(|_| 0.0).map(|bet| bet.weight).iter().sum(),
-            on_fractions(|_| 0.0).map(|bet| bet.weight).iter().sum(),
+            on_fractions(|_, _| 0.0).map(|bet| bet.weight).iter().sum(),
         ];
         for sum in spread {
             assert!((sum - 1.0).abs() < 1e-15, "{sum}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_lost_bet_is_known() {
+        for (fraction, lost) in FRACTIONS.into_iter().zip(LOST) {
+            assert!(((-fraction).ln_1p() - lost).abs() <= f64::EPSILON * lost.abs(), "{fraction}");
         }
     }
 

@@ -102,10 +102,10 @@ impl Flips {
     fn beyond_noise(&self, limits: &OutputLimits) -> [Bet; 6] {
         let equal = self.pairs as f64 - self.above_noise - self.below_noise;
         let tolerated = limits.reject;
-        on_fractions(|fraction| {
+        on_fractions(|fraction, lost| {
             let bet = fraction / (1.0 + tolerated);
             times(self.above_noise, (bet * (1.0 - tolerated)).ln_1p())
-                + times(self.below_noise, (-fraction).ln_1p())
+                + times(self.below_noise, lost)
                 + times(equal, (-bet * tolerated).ln_1p())
         })
     }

@@ -90,9 +90,9 @@ impl PairErrors {
         let (candidate, stable) = (self.only_candidate as f64, self.only_stable as f64);
         let neither = (self.pairs - self.only_candidate - self.only_stable) as f64;
         let excess = limits.pair_excess;
-        on_fractions(|fraction| {
+        on_fractions(|fraction, lost| {
             let bet = fraction / (1.0 - excess);
-            times(candidate, (-fraction).ln_1p())
+            times(candidate, lost)
                 + times(stable, (bet * (1.0 + excess)).ln_1p())
                 + times(neither, (bet * excess).ln_1p())
         })
