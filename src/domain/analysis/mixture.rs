@@ -25,8 +25,8 @@ const FRACTIONS: [f64; 6] = [0.90, 0.50, 0.25, 0.12, 0.06, 0.03];
 
 /// The log of what is left when such a bet is lost, ln(1 − fraction): it is asked for all the time.
 const LOST: [f64; 6] = [
-    -2.302585092994046,
-    -0.6931471805599453,
+    -std::f64::consts::LN_10,
+    -std::f64::consts::LN_2,
     -0.2876820724517809,
     -0.12783337150988489,
     -0.06187540371808747,
