@@ -1,5 +1,7 @@
 //! Puts the parts together, and takes them apart again in the right order.
 
+mod listeners;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,13 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::api::{
-    self, AdminGuard, Api, ApiParts, ConnectionLimits, Connections, PageLinks, Readiness,
-};
-use crate::config::{AdminListener, MetricsListen, ServerConfig};
+use self::listeners::Listeners;
+use crate::api::{Api, ApiParts, ConnectionLimits, Connections, Guard, PageLinks, Readiness};
+use crate::config::ServerConfig;
 use crate::delivery::{
     Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
     Outbox, Recovered, inquest,
@@ -30,6 +30,8 @@ use crate::system::cores::Cores;
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Hook, HookError, Webhooks};
 
+pub use self::listeners::Addresses;
+
 /// A server that has everything it needs and listens, but does not answer yet.
 #[derive(Debug)]
 pub struct App {
@@ -41,7 +43,7 @@ pub struct App {
     inbox: Inbox,
     hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
-    guard: AdminGuard,
+    guard: Guard,
     server_file: PathBuf,
 }
 
@@ -57,25 +59,6 @@ struct State {
 
 /// How long webhooks may still be told things when all else has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Where a server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// Inference.
-    pub http: SocketAddr,
-    /// The admin routes; the same as `http` while that is loopback.
-    pub admin: SocketAddr,
-    /// `/metrics`.
-    pub metrics: SocketAddr,
-}
-
-#[derive(Debug)]
-struct Listeners {
-    http: TcpListener,
-    admin: Option<TcpListener>,
-    metrics: Option<TcpListener>,
-    addresses: Addresses,
-}
 
 /// Why a server does not start. Each is one sentence for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +135,7 @@ impl App {
         let recovered = journal.load()?;
         let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
         let listeners = Listeners::bind(&config).await?;
-        let guard = AdminGuard::new(listeners.addresses.admin, token);
+        let guard = Guard::of_admin(listeners.addresses.admin, token);
         let server_file = config.state.join("server.json");
         let cores = Cores::available();
         let threads = match config.scheduler.threads {
@@ -243,21 +226,11 @@ impl App {
         let release = Releasing { api: &api, config: &config, runtime: self.runtime };
         let (repository, controller) =
             release.start(self.state, self.inbox).map_err(StartError::Threads)?;
-        let Listeners { http, admin, metrics, .. } = self.listeners;
         let limits = ConnectionLimits::from(&config.http);
-        let mut routes = api::inference_routes(api.clone());
-        let admin = match admin {
-            None => {
-                routes = routes.merge(api::admin_routes(api.clone(), guard));
-                None
-            }
-            Some(listener) => Some((listener, api::admin_listener_routes(api.clone(), guard))),
-        };
-        let metrics = metrics.map(|listener| (listener, api::metrics_routes(api.clone())));
         let grace = config.shutdown.grace;
-        let serving: Vec<_> = [Some((http, routes)), admin, metrics]
-            .into_iter()
-            .flatten()
+        let serving: Vec<_> = self
+            .listeners
+            .with_routes(&api, guard)
             .map(|(listener, routes)| {
                 let connections = Connections::new(listener, routes, limits);
                 tokio::spawn(connections.serve(api.ending.clone(), grace))
@@ -344,46 +317,6 @@ impl Releasing<'_> {
         let repository = Repository::start(parts, move |looked: Looked| delivery.looked(looked))?;
         Ok((repository, controller))
     }
-}
-
-impl Listeners {
-    async fn bind(config: &ServerConfig) -> Result<Self, StartError> {
-        let http = listen("inference", "--http", config.http.listen).await?;
-        let admin = match config.admin_listener() {
-            AdminListener::OnHttp => None,
-            AdminListener::Own(address) => {
-                Some(listen("the admin routes", "--admin", address).await?)
-            }
-        };
-        let metrics = match config.metrics.listen {
-            MetricsListen::SameAsAdmin => None,
-            MetricsListen::Addr(address) => {
-                Some(listen("metrics", "`metrics.listen`", address).await?)
-            }
-        };
-        let http_address = http.local_addr().map_err(StartError::Threads)?;
-        let address = |listener: &Option<TcpListener>, otherwise| {
-            listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(otherwise)
-        };
-        let admin_address = address(&admin, http_address);
-        let metrics_address = address(&metrics, admin_address);
-        let addresses =
-            Addresses { http: http_address, admin: admin_address, metrics: metrics_address };
-        Ok(Self { http, admin, metrics, addresses })
-    }
-}
-
-async fn listen(
-    what: &'static str,
-    flag: &'static str,
-    address: SocketAddr,
-) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|cause| StartError::Listen {
-        what,
-        address,
-        flag,
-        cause,
-    })
 }
 
 fn check_models(path: &Path) -> Result<(), StartError> {

@@ -1,9 +1,9 @@
-//! Speaks HTTP: every route on one page.
+//! Speaks HTTP.
 //!
 //! A request passes through here in this order: `connection` takes it off the wire within the limits and
-//! gives it an id; a route below reads what is asked; what comes back from `serving` is written in the
-//! protocol's form; `problem` turns what went wrong into a status and a sentence. Protocols only translate:
-//! nothing is decided here.
+//! gives it an id; `routes`, the table of all there are, says what answers it, and `guard` whether it may ask; that
+//! reads what is asked; what comes back from `serving` is written in the protocol's form; `problem` turns what went
+//! wrong into a status and a sentence. Protocols only translate: nothing is decided here.
 
 mod admin;
 mod body;
@@ -17,13 +17,12 @@ mod patience;
 mod predict;
 mod problem;
 mod rollouts;
+mod routes;
 mod segments;
 mod shadow_report;
 
 use std::sync::Arc;
 
-use axum::Router as Routes;
-use axum::routing::{get, post};
 use tokio::sync::watch;
 
 use crate::config::{HttpConfig, LimitsConfig};
@@ -34,8 +33,9 @@ use crate::shadow::Shadow;
 use crate::telemetry::metrics::Metrics;
 
 pub use connection::{ConnectionLimits, Connections};
-pub use guard::AdminGuard;
+pub use guard::Guard;
 pub use health::Readiness;
+pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
 
 /// What the routes work with. Cheap to clone.
@@ -72,60 +72,4 @@ pub struct ApiParts {
     pub links: PageLinks,
     /// The names of inputs that are never told to anybody.
     pub redacted: Vec<String>,
-}
-
-/// The routes for clients.
-pub fn inference_routes(api: Api) -> Routes {
-    Routes::new()
-        .route("/v1/models", get(models::list))
-        // `{model}:predict` is one segment of the path, which the route reads.
-        .route("/v1/models/{model}", get(models::status).post(predict::of_model))
-        .route("/v1/models/{model}/metadata", get(models::metadata))
-        .route(
-            "/v1/models/{model}/versions/{version}",
-            get(models::version_status).post(predict::of_version),
-        )
-        .route("/v1/models/{model}/versions/{version}/metadata", get(models::version_metadata))
-        .route(
-            "/v1/models/{model}/labels/{label}",
-            get(models::label_status).post(predict::of_label),
-        )
-        .route("/v1/models/{model}/labels/{label}/metadata", get(models::label_metadata))
-        .route("/v2/health/live", get(health::live))
-        .route("/v2/health/ready", get(health::ready))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::wrong_method)
-        .with_state(api)
-}
-
-/// The routes for operators. `guard` stands before all of them.
-pub fn admin_routes(api: Api, guard: AdminGuard) -> Routes {
-    Routes::new()
-        .route("/admin/v1/models", get(admin::models))
-        .route("/admin/v1/models/{model}", get(admin::model))
-        .route("/admin/v1/models/{model}/rollout", get(rollouts::rollout))
-        .route("/admin/v1/models/{model}/rollout/{verb}", post(rollouts::command))
-        .route("/admin/v1/models/{model}/rollouts", get(rollouts::rollouts))
-        .route("/admin/v1/models/{model}/rollouts/{id}", get(rollouts::past_rollout))
-        .route("/admin/v1/events", get(events::all))
-        .route("/shadow/report", get(shadow_report::report))
-        .route("/shadow/samples/{id}", get(shadow_report::sample))
-        .route("/metrics", get(admin::metrics))
-        .method_not_allowed_fallback(problem::wrong_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::new(guard), guard::check))
-        .with_state(api)
-}
-
-/// [`admin_routes`] on a listener of their own.
-pub fn admin_listener_routes(api: Api, guard: AdminGuard) -> Routes {
-    admin_routes(api, guard).fallback(problem::no_such_route)
-}
-
-/// `/metrics` alone, for a listener of its own that is scraped from elsewhere.
-pub fn metrics_routes(api: Api) -> Routes {
-    Routes::new()
-        .route("/metrics", get(admin::metrics))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::wrong_method)
-        .with_state(api)
 }

@@ -1,6 +1,7 @@
 //! What operators and their tools read, and who may read it.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -214,7 +215,7 @@ fn web_pages_and_other_names_of_the_machine_are_refused() {
             assert_eq!((answer.status, answer.json()), (403, expected), "{path} {value}");
         }
         let own = Request::get(path).header("host", "127.0.0.1:8000");
-        let own = own.header("origin", "http://localhost:8000");
+        let own = own.header("origin", "http://127.0.0.1:8000");
         assert_eq!(server.ask(&own).status, 200, "{path}");
     }
 }
@@ -282,19 +283,34 @@ fn with_a_token_the_admin_routes_are_for_those_who_have_it() {
     }
 }
 
-#[test]
-fn metrics_may_have_a_listener_of_their_own() {
+/// A server whose measurements are at `address`, and where that is.
+fn with_metrics_at(address: &str) -> (TestServer, SocketAddr) {
     let server = TestServer::with_models(Models::of_the_repository())
-        .settings("[metrics]\nlisten = \"127.0.0.1:0\"")
+        .settings(&format!("[metrics]\nlisten = \"{address}\""))
         .start();
     let here: Value =
         serde_json::from_str(&std::fs::read_to_string(server.server_file()).unwrap()).unwrap();
-    let url = here["metrics"].as_str().unwrap();
+    let url = here["metrics"].as_str().unwrap().replace("0.0.0.0", "127.0.0.1");
     let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/metrics"));
     let address = address.unwrap().parse().unwrap();
     assert_ne!(address, server.http());
-    let scraped =
-        server.ask_at(address, &Request::get("/metrics").header("host", "models.example"));
-    assert_eq!(scraped.status, 200);
-    assert_eq!(server.ask_at(address, &Request::get("/admin/v1/models")).status, 404);
+    (server, address)
+}
+
+#[test]
+fn metrics_may_be_read_from_elsewhere_where_they_have_an_address_for_that() {
+    let (server, address) = with_metrics_at("0.0.0.0:0");
+    let request = Request::get("/metrics").header("host", "models.example");
+    assert_eq!(server.ask_at(address, &request).status, 200);
+    for path in ["/admin/v1/models", "/shadow/report", "/v2/health/ready"] {
+        assert_eq!(server.ask_at(address, &Request::get(path)).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn metrics_on_a_loopback_address_are_not_for_web_pages() {
+    let (server, address) = with_metrics_at("127.0.0.1:0");
+    assert_eq!(server.ask_at(address, &Request::get("/metrics")).status, 200);
+    let request = Request::get("/metrics").header("host", "models.example");
+    assert_eq!(server.ask_at(address, &request).status, 403);
 }

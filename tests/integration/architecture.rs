@@ -105,6 +105,13 @@ fn unsafe_code_has_two_rooms() {
 }
 
 #[test]
+fn routes_are_made_from_their_table_alone() {
+    let others = sources().into_iter().filter(|source| source.file != "src/api/routes.rs");
+    let makers = ["axum::routing", "route_service", "nest_service", "fallback_service"];
+    assert_none(&others.flat_map(|source| source.lines_with(&makers)).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_part_but_the_outermost_is_in_the_table() {
     let known = |part: &&String| {
         ["lib", "main", "cli"].contains(&part.as_str())

@@ -5,6 +5,7 @@ mod support;
 mod architecture;
 
 mod admin;
+mod admin_guard;
 mod bad_requests;
 mod canary;
 mod canary_commands;

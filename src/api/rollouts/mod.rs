@@ -4,7 +4,7 @@ mod command;
 mod view;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use self::command::IfMatch;
 use super::admin::{no_such_model, tagged, with_etag};
 use super::problem::Problem;
+use super::segments::Segments;
 use super::{Api, body, events};
 use crate::delivery::{
     JournalError, JournalReader, ReleaseView, RolloutHistory, transition_document,
@@ -30,7 +31,7 @@ const MOST_SHOWN: usize = 1000;
 /// `GET /admin/v1/models/{model}/rollout`, and with `?watch=1` every change of it, too.
 pub(super) async fn rollout(
     State(api): State<Api>,
-    Path(model): Path<String>,
+    Segments(model): Segments<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -49,7 +50,7 @@ pub(super) async fn rollout(
 /// `GET /admin/v1/models/{model}/rollouts`, of which `?limit=` tells so many.
 pub(super) async fn rollouts(
     State(api): State<Api>,
-    Path(model): Path<String>,
+    Segments(model): Segments<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -78,7 +79,7 @@ pub(super) async fn rollouts(
 /// `GET /admin/v1/models/{model}/rollouts/{id}`: with everything that happened to it.
 pub(super) async fn past_rollout(
     State(api): State<Api>,
-    Path((model, id)): Path<(String, String)>,
+    Segments((model, id)): Segments<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let not_found = |sentence| Problem::not_found("no_such_rollout", sentence);
@@ -109,7 +110,7 @@ pub(super) async fn past_rollout(
 /// `POST /admin/v1/models/{model}/rollout/{verb}`
 pub(super) async fn command(
     State(api): State<Api>,
-    Path((model, verb)): Path<(String, String)>,
+    Segments((model, verb)): Segments<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {

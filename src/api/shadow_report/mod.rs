@@ -4,7 +4,7 @@ mod collect;
 mod page;
 mod sample;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use self::collect::Wanted;
 pub use self::page::{PageLinks, render};
 use super::problem::Problem;
 use super::rollouts::parameter;
+use super::segments::Segments;
 use super::{Api, admin};
 
 /// `GET /shadow/report`: of every model, of `?model=`, or of one `?rollout=`. JSON, or a page for a browser.
@@ -45,7 +46,7 @@ pub(super) async fn report(State(api): State<Api>, uri: Uri, headers: HeaderMap)
 /// `GET /shadow/samples/{id}`: one of the worst examples, with what went in and what came out.
 pub(super) async fn sample(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     headers: HeaderMap,
 ) -> Response {
     match on_a_thread_that_may_wait(&api, move |api| sample::answer(api, &id)).await {
