@@ -4,11 +4,16 @@
 //! other, and one of quiet to itself, which says how much the machine lies.
 
 use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cpu::CpuTime;
-use crate::load::Connections;
+use crate::floor;
+use crate::load::{Client, Connections, Exchange};
 use crate::measure::{Plan, percentile};
+use crate::ours::Ours;
+use crate::scene::Scene;
 
 /// One window of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,75 @@ impl Round {
     /// One on a machine that has nothing else to do.
     pub(crate) fn quiet_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
         of(&self.quiet_again) / of(&self.quiet)
+    }
+}
+
+/// The same rounds for our server and for the [`floor`], in the same process and in turn: what the floor notices, the
+/// machine does, and no server could help it.
+#[derive(Debug, Default)]
+pub(crate) struct OursAndFloor {
+    pub(crate) ours: Vec<Round>,
+    pub(crate) floor: Vec<Round>,
+}
+
+impl OursAndFloor {
+    /// All rounds, after one each that warms up.
+    pub(crate) fn measure(
+        client: &Client,
+        ours: &Ours,
+        scene: &Scene,
+        plan: Plan,
+        mut round: impl FnMut(&mut Stream<'_>) -> Result<Round, Box<dyn Error>>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let answer = client.ask(ours.address(), &scene.request)?;
+        let floor = floor::start(scene, &answer)?;
+        let exchange = Arc::new(Exchange { request: scene.request.clone(), body: answer.body });
+        let stream = |address| Stream::open(client, address, exchange.clone(), plan);
+        let mut streams = [stream(ours.address())?, stream(floor.address())?];
+        for stream in &mut streams {
+            round(stream)?;
+        }
+        let mut rounds = Self::default();
+        for _ in 0..plan.rounds {
+            let [of_ours, of_floor] = &mut streams;
+            rounds.ours.push(round(of_ours)?);
+            rounds.floor.push(round(of_floor)?);
+        }
+        Ok(rounds)
+    }
+
+    /// By how much more than the floor our server notices it, for each pair of rounds.
+    pub(crate) fn ours_to_floor(&self, of: impl Fn(&Stretch) -> f64 + Copy) -> Vec<f64> {
+        let pairs = self.ours.iter().zip(&self.floor);
+        pairs.map(|(ours, floor)| ours.beside_to_quiet(of) / floor.beside_to_quiet(of)).collect()
+    }
+}
+
+/// Connections to one server, and how many requests a second go over them.
+pub(crate) struct Stream<'c> {
+    connections: Connections<'c>,
+    per_second: f64,
+}
+
+impl<'c> Stream<'c> {
+    fn open(
+        client: &'c Client,
+        address: SocketAddr,
+        exchange: Arc<Exchange>,
+        plan: Plan,
+    ) -> Result<Self, Box<dyn Error>> {
+        const CONNECTIONS: usize = 16;
+        let mut connections = client.connect(address, CONNECTIONS, exchange)?;
+        let per_second = half_load(&mut connections, plan)?;
+        Ok(Self { connections, per_second })
+    }
+
+    /// One window, for as long as `meanwhile` takes.
+    pub(crate) fn stretch(
+        &mut self,
+        meanwhile: impl FnOnce() -> Result<(), Box<dyn Error>>,
+    ) -> Result<Stretch, Box<dyn Error>> {
+        stretch(&mut self.connections, self.per_second, meanwhile)
     }
 }
 

@@ -5,13 +5,12 @@
 
 use std::error::Error;
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom::system::cores::Cores;
 
-use crate::beside::{Round, half_load, rest, stretch};
-use crate::load::{Client, Exchange};
+use crate::beside::{OursAndFloor, Round, rest};
+use crate::load::Client;
 use crate::measure::Plan;
 use crate::ours::Ours;
 use crate::scene::Scene;
@@ -38,7 +37,6 @@ min_time = "1h"
 breaker = false
 "#;
 
-const CONNECTIONS: usize = 16;
 const RUNS_EACH: usize = 2;
 
 /// Who is asked, and by whom.
@@ -50,8 +48,8 @@ pub(crate) struct Hanging<'b> {
 }
 
 impl Hanging<'_> {
-    /// All rounds, after one that warms up.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<Vec<Round>, Box<dyn Error>> {
+    /// All rounds, after one that warms up: of our server, and of the floor in the same process.
+    pub(crate) fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
         for model in MODELS {
             let trial = Trial { client: self.client, ours: self.ours, model };
             trial.put("model.toml", SETTINGS.as_bytes())?;
@@ -61,26 +59,19 @@ impl Hanging<'_> {
             until("version 2 is on trial", || trial.is("canary"))?;
             trial.command("weight", r#"{"weight": 0}"#)?;
         }
-        let answer = self.client.ask(self.ours.address(), &self.scene.request)?;
-        let exchange =
-            Arc::new(Exchange { request: self.scene.request.clone(), body: answer.body });
-        let mut connections = self.client.connect(self.ours.address(), CONNECTIONS, exchange)?;
-        let half = half_load(&mut connections, plan)?;
-        let mut round = || -> Result<Round, Box<dyn Error>> {
+        OursAndFloor::measure(self.client, self.ours, self.scene, plan, |stream| {
             Ok(Round {
-                quiet: stretch(&mut connections, half, || rest(plan.window * 2))?,
+                quiet: stream.stretch(|| rest(plan.window * 2))?,
                 beside: {
                     self.hang(plan.window * 3)?;
-                    stretch(&mut connections, half, || rest(plan.window * 2))?
+                    stream.stretch(|| rest(plan.window * 2))?
                 },
                 quiet_again: {
                     until("the runs are over", || (stranded() == 0).then_some(()))?;
-                    stretch(&mut connections, half, || rest(plan.window * 2))?
+                    stream.stretch(|| rest(plan.window * 2))?
                 },
             })
-        };
-        round()?;
-        (0..plan.rounds).map(|_| round()).collect()
+        })
     }
 
     /// Has every candidate hang in as many runs as it may have at once, for so long at least.

@@ -6,11 +6,10 @@
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::beside::{Round, half_load, rest, stretch};
-use crate::load::{Client, Exchange};
+use crate::beside::{OursAndFloor, Round, rest};
+use crate::load::Client;
 use crate::measure::Plan;
 use crate::onnx::HeavyAdder;
 use crate::ours::Ours;
@@ -37,28 +36,21 @@ pub(crate) struct Loading<'b> {
 }
 
 impl Loading<'_> {
-    /// All rounds, after one that warms up.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<Vec<Round>, Box<dyn Error>> {
-        let (address, scene) = (self.ours.address(), self.scene);
-        let body = self.client.ask(address, &scene.request)?.body;
-        let exchange = Arc::new(Exchange { request: scene.request.clone(), body });
-        let mut connections = self.client.connect(address, scene.connections, exchange)?;
-        let half = half_load(&mut connections, plan)?;
+    /// All rounds, after one that warms up: of our server, and of the floor in the same process.
+    pub(crate) fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
         let mut versions = 1..;
-        let mut round = || -> Result<Round, Box<dyn Error>> {
+        OursAndFloor::measure(self.client, self.ours, self.scene, plan, |stream| {
             let version = versions.next().unwrap_or_default();
             Ok(Round {
-                quiet: stretch(&mut connections, half, || rest(plan.window * 2))?,
-                beside: stretch(&mut connections, half, || self.load(version))?,
+                quiet: stream.stretch(|| rest(plan.window * 2))?,
+                beside: stream.stretch(|| self.load(version))?,
                 quiet_again: {
                     // What was loaded before is freed, and removed from the disk.
                     rest(plan.window * 6)?;
-                    stretch(&mut connections, half, || rest(plan.window * 2))?
+                    stream.stretch(|| rest(plan.window * 2))?
                 },
             })
-        };
-        round()?;
-        (0..plan.rounds).map(|_| round()).collect()
+        })
     }
 
     /// Drops a version into the folder, and waits until it answers.

@@ -6,7 +6,7 @@ use std::path::Path;
 use greenroom::system::cores::Cores;
 use serde_json::{Value, json};
 
-use crate::beside::{self, Stretch};
+use crate::beside::{self, OursAndFloor, Stretch};
 use crate::cpu;
 use crate::measure::{Plan, Quartiles, Round, Window};
 use crate::scene::Scene;
@@ -102,6 +102,21 @@ impl Report {
         }));
     }
 
+    /// The same where the floor was beside it as well.
+    pub(crate) fn add_beside_with_floor(
+        &mut self,
+        name: &str,
+        model: &str,
+        what: &str,
+        rounds: &OursAndFloor,
+    ) {
+        self.add_beside(name, model, what, &rounds.ours);
+        let of_floor = format!("{what}; the floor");
+        self.add_beside(name, model, &of_floor, &rounds.floor);
+        let p99 = rounds.ours_to_floor(|stretch| stretch.p99_us);
+        print_ratio("p99 beside to quiet, ours to the floor's", Quartiles::of(p99.into_iter()));
+    }
+
     /// Writes the file.
     pub(crate) fn write(&self) -> Result<(), Box<dyn Error>> {
         // Cargo's folder for such things is beside the one that we want.
@@ -182,7 +197,7 @@ fn print_stretches<'a>(name: &str, stretches: impl Iterator<Item = &'a Stretch> 
 }
 
 fn print_ratio(name: &str, Quartiles { low, median, high }: Quartiles) {
-    println!("{name:<30}{median:>6.3} ({low:.3} to {high:.3})");
+    println!("{name:<42}{median:>6.3} ({low:.3} to {high:.3})");
 }
 
 fn quartiles_json(Quartiles { low, median, high }: Quartiles) -> Value {
