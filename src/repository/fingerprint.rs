@@ -25,6 +25,8 @@ pub(super) struct Stamp {
     modified: i64,
     /// Nanoseconds.
     changed: i64,
+    /// How many names the file has. A further one shows in the time of the last change, too.
+    pub(super) links: u64,
 }
 
 impl Stamp {
@@ -43,6 +45,7 @@ impl From<&Metadata> for Stamp {
             size: file.size(),
             modified: nanoseconds(file.mtime(), file.mtime_nsec()),
             changed: nanoseconds(file.ctime(), file.ctime_nsec()),
+            links: file.nlink(),
         }
     }
 }
@@ -62,7 +65,7 @@ impl Fingerprint {
     pub(super) fn of<'a>(files: impl IntoIterator<Item = (&'a str, Stamp)>) -> Self {
         let mut sum = Xxh3Default::new();
         for (name, stamp) in files {
-            let Stamp { device, inode, size, modified, changed } = stamp;
+            let Stamp { device, inode, size, modified, changed, links: _ } = stamp;
             sum.update(&(name.len() as u64).to_le_bytes());
             sum.update(name.as_bytes());
             for number in [device, inode, size, modified as u64, changed as u64] {

@@ -1,7 +1,8 @@
-//! What kind of file system a folder is on.
+//! What kind of file system a folder is on, and where an opened file lies.
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether one machine alone writes what lies in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,38 @@ pub fn sharing(_folder: &Path) -> io::Result<Sharing> {
     Ok(Sharing::Local)
 }
 
+/// Where an opened file lies, free of links: what a path leads to may be another file a moment later, this is not.
+///
+/// # Errors
+/// What the system says when it does not tell.
+#[cfg(target_os = "linux")]
+pub fn path_of(file: &File) -> io::Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Where an opened file lies, free of links: what a path leads to may be another file a moment later, this is not.
+///
+/// # Errors
+/// What the system says when it does not tell.
+#[cfg(target_os = "macos")]
+pub fn path_of(file: &File) -> io::Result<PathBuf> {
+    use std::ffi::{CStr, OsStr};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut path = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the descriptor is open as long as the file is borrowed, and the call writes at most `PATH_MAX` bytes,
+    // which is what there is room for.
+    let outcome = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETPATH, path.as_mut_ptr()) };
+    if outcome == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
+    Ok(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+}
+
 /// By the numbers in Linux's `magic.h`; those of Lustre and GPFS are their own.
 #[cfg(target_os = "linux")]
 fn sharing_of(magic: u32) -> Sharing {
@@ -73,6 +106,16 @@ mod tests {
         assert_eq!(sharing(folder.path()).unwrap(), Sharing::Local);
         let error = sharing(&folder.path().join("missing")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn an_opened_file_tells_where_it_lies_whatever_led_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::write(root.join("file"), b"content").unwrap();
+        std::os::unix::fs::symlink("file", root.join("link")).unwrap();
+        let opened = File::open(root.join("link")).unwrap();
+        assert_eq!(path_of(&opened).unwrap(), root.join("file"));
     }
 
     #[test]

@@ -206,6 +206,20 @@ fn a_version_that_is_not_whole_below_the_models_folder_is_unreadable() {
 }
 
 #[test]
+fn weights_that_have_another_name_may_be_anything() {
+    let outside = Folder::with(&["secret"]);
+    let folder = Folder::with(&["m/1/model.onnx", "m/2.onnx"]);
+    fs::hard_link(outside.root().join("secret"), folder.root().join("m/1/weights.bin")).unwrap();
+    assert_eq!(
+        folder.version("m", &label("1")).unwrap_err().reason,
+        "`weights.bin` has other names on its disk (hard links), so it may be a file from somewhere else; put a copy of it there instead"
+    );
+    // A model is only what can be loaded as one.
+    fs::hard_link(folder.root().join("m/2.onnx"), folder.root().join("m/3.onnx")).unwrap();
+    assert_eq!(folder.seen(), ["m: 1!m/1/model.onnx 2=m/2.onnx 3=m/3.onnx"]);
+}
+
+#[test]
 fn settings_that_cannot_be_read_are_not_mistaken_for_none() {
     let folder = Folder::with(&["m/1.onnx"]);
     symlink("/etc/hostname", folder.root().join("m/model.toml")).unwrap();

@@ -1,10 +1,12 @@
 //! The files that make up one version: the model, and in a version's folder whatever lies beside it.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::fingerprint::{Fingerprint, Stamp};
 use super::walk::{Entry, Kind, Walk};
+use crate::system::filesystem::path_of;
 
 /// The files of one version, as a look saw them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +103,12 @@ impl VersionFiles {
         self.files.iter().map(|file| file.stamp.size).sum()
     }
 
+    /// Whether an opened file really lies below the models' folder: the folders and links that lead to it may have
+    /// been exchanged since they were looked at.
+    pub(in crate::repository) fn holds(&self, opened: &File) -> io::Result<bool> {
+        Ok(path_of(opened)?.starts_with(&self.origin.root))
+    }
+
     /// Looks again: true when the very same files are there and none was touched.
     pub(in crate::repository) fn is_unchanged(&self) -> bool {
         let mut walk = Walk::below(self.origin.root.clone());
@@ -160,6 +168,10 @@ enum CollectError {
     Stray(String, &'static str),
     #[error("{0:?} cannot be the name of a file that belongs to a model")]
     Name(String),
+    #[error(
+        "`{0}` has other names on its disk (hard links), so it may be a file from somewhere else; put a copy of it there instead"
+    )]
+    Linked(String),
     #[error("there are more than {MOST_FILES} files in the version's folder")]
     TooMany,
     #[error("the version's folder has more than {DEEPEST} levels of folders in it")]
@@ -224,7 +236,13 @@ impl Collection {
         if name.chars().any(char::is_control) {
             return Err(CollectError::Name(name));
         }
-        let name = if path == self.model { MODEL.to_owned() } else { name };
+        let is_model = path == self.model;
+        // What is no model is not loaded as one. But any file, such as one with passwords, can be weights, which a
+        // model then gives away: that the link is here does not mean that somebody here may read it.
+        if stamp.links > 1 && !is_model {
+            return Err(CollectError::Linked(name));
+        }
+        let name = if is_model { MODEL.to_owned() } else { name };
         self.files.push(VersionFile { name, path, stamp });
         Ok(())
     }

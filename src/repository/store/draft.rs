@@ -96,7 +96,8 @@ impl<'a> Draft<'a> {
 
     fn check_same(&self, opened: &File, file: &VersionFile) -> Result<(), PutError> {
         let now = opened.metadata().map_err(|error| self.unreadable(error))?;
-        if Stamp::from(&now) == file.stamp { Ok(()) } else { Err(self.changed()) }
+        let is_below = self.version.holds(opened).map_err(|error| self.unreadable(error))?;
+        if Stamp::from(&now) == file.stamp && is_below { Ok(()) } else { Err(self.changed()) }
     }
 
     fn read_clone(

@@ -116,6 +116,22 @@ fn a_file_that_changes_while_it_is_read_is_not_taken() {
 }
 
 #[test]
+fn a_file_that_a_folder_on_the_way_led_out_of_is_not_taken() {
+    let folders = Folders::new();
+    let store = store(&folders);
+    folders.write("..data/1.onnx", b"a secret, as it may be");
+    folders.link("..data/1.onnx", "m.onnx");
+    let seen = version(&folders);
+    // The file is the very same, but it is not below the models' folder any more.
+    let outside = tempfile::tempdir_in(folders.models().parent().unwrap()).unwrap();
+    fs::rename(folders.path("..data"), outside.path().join("data")).unwrap();
+    folders.link(outside.path().join("data").to_str().unwrap(), "..data");
+    let outcome = store.put(&seen);
+    assert!(matches!(outcome, Err(PutError::Changed(_))), "{outcome:?}");
+    assert_eq!(names_in(&folders.state().join("store")), Vec::<String>::new());
+}
+
+#[test]
 fn a_file_that_changed_since_the_look_is_not_taken() {
     let folders = Folders::new();
     let store = store(&folders);

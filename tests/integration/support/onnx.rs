@@ -1,6 +1,7 @@
-//! Models written by hand, for what no converter makes. The bench takes them from here, too.
+//! Models written by hand, for what no converter makes. The bench and the unit tests take them from here, too.
 //!
-//! ONNX is protobuf, of which this takes two forms: numbers, and everything else by its length.
+//! ONNX is protobuf, of which this takes two forms: numbers, and everything else by its length. Below the models are
+//! the functions that write both, and the parts of a model that most of them need.
 
 /// A model that adds two numbers, f32, which stand in another file.
 pub(crate) fn adder_with_external_data(location: &str) -> Vec<u8> {
@@ -72,41 +73,47 @@ fn cast(input: &str, output: &str, to: u64) -> Vec<u8> {
     bytes(1, &[text(1, input), text(2, output), text(4, "Cast"), to])
 }
 
-/// A model whose graph goes on for some more bytes.
-fn model(graph: &[u8], more: u64) -> Vec<u8> {
+/// A model whose graph goes on for some more bytes. Its operators are those of version 18.
+pub(crate) fn model(graph: &[u8], more: u64) -> Vec<u8> {
     let opset = bytes(8, &[number(2, 18)]);
     [number(1, 8), opset, key(7, 2), varint(graph.len() as u64 + more), graph.to_vec()].concat()
 }
 
-fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
+/// A node with one output and no name.
+pub(crate) fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
     bytes(1, &[inputs, text(2, output), text(4, operator)])
 }
 
 /// An input or an output of any number of rows and two columns.
-fn port(field: u8, name: &str) -> Vec<u8> {
+pub(crate) fn port(field: u8, name: &str) -> Vec<u8> {
     let shape = bytes(2, &[bytes(1, &[text(2, "N")]), bytes(1, &[number(1, 2)])]);
     bytes(field, &[text(1, name), bytes(2, &[bytes(1, &[number(1, 1), shape])])])
 }
 
-fn number(field: u8, value: u64) -> Vec<u8> {
+/// A field with a number.
+pub(crate) fn number(field: u8, value: u64) -> Vec<u8> {
     [key(field, 0), varint(value)].concat()
 }
 
-fn text(field: u8, text: &str) -> Vec<u8> {
+/// A field with a text.
+pub(crate) fn text(field: u8, text: &str) -> Vec<u8> {
     bytes(field, &[text.as_bytes().to_vec()])
 }
 
-fn bytes(field: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+/// A field with bytes, or with a message that is made of its fields.
+pub(crate) fn bytes(field: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     let content = parts.concat();
     [key(field, 2), varint(content.len() as u64), content].concat()
 }
 
-fn key(field: u8, form: u8) -> Vec<u8> {
+/// What a field begins with. Forms are 0 for a number, 1 for 8 bytes, 2 for a length and so many bytes, 5 for 4 bytes.
+pub(crate) fn key(field: u8, form: u8) -> Vec<u8> {
     varint(u64::from(field) << 3 | u64::from(form))
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+/// A number as protobuf writes it: seven bits a byte.
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
