@@ -155,7 +155,12 @@ fn measure_scenes(
         let rounds = Hanging { client: &client, ours: &ours, scene }
             .rounds(plan)
             .map_err(|error| format!("scene `{}`: {error}", hanging::NAME))?;
-        report.add_beside_with_floor(hanging::NAME, scene.model, "with four runs that hang", &rounds);
+        report.add_beside_with_floor(
+            hanging::NAME,
+            scene.model,
+            "with four runs that hang",
+            &rounds,
+        );
     }
     ours.stop()?;
     Ok(report)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::contract::{self, ContractError, ContractLimits};
 use super::registry::Registry;
 use crate::config::ModelConfig;
 use crate::domain::batching::{Alone, Batching};
@@ -79,6 +80,9 @@ enum NotLoaded {
     /// Its content is not there any more.
     #[error("its content is not kept any more (`repository.keep_revisions`)")]
     NotKept,
+    /// Its file is not what a model's file must be.
+    #[error(transparent)]
+    NoContract(ContractError),
     /// The model cannot be used.
     #[error(transparent)]
     Broken(LoadError),
@@ -158,7 +162,13 @@ impl LoaderParts {
             "version {label} of `{model}` is not served: {reason}"
         );
         let failure = match error {
-            NotLoaded::Broken(_) | NotLoaded::NotKept => LoadFailure::Broken(reason.clone()),
+            // The store's own file cannot be read: that says nothing of the model.
+            NotLoaded::NoContract(ContractError::Unreadable(_)) => {
+                LoadFailure::Passing(reason.clone())
+            }
+            NotLoaded::NoContract(_) | NotLoaded::Broken(_) | NotLoaded::NotKept => {
+                LoadFailure::Broken(reason.clone())
+            }
             NotLoaded::Misfit(_) | NotLoaded::TooSlow(_) => LoadFailure::Passing(reason.clone()),
         };
         enter(match failure {
@@ -176,6 +186,9 @@ impl LoaderParts {
         let LoadOrder { model, revision, config, .. } = order;
         enter(VersionState::Loading);
         let path = order.path.as_deref().ok_or(NotLoaded::NotKept)?;
+        if let Some(folder) = path.parent() {
+            contract::check(folder, &ContractLimits::default()).map_err(NotLoaded::NoContract)?;
+        }
         let options = SessionOptions { intra_op_threads: config.session.intra_op_threads.max(1) };
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
         check_features(&config.features, session.signature())?;

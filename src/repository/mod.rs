@@ -9,11 +9,7 @@
 //! makes a content answer; the [`Reaper`] frees it again. Which version is loaded, and gets traffic, is decided
 //! elsewhere. What is known of each version, and why it is or is not served, is in the [`Registry`].
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the loader asks it with the check in a child process")
-)]
-pub(crate) mod contract;
+mod contract;
 mod fingerprint;
 mod intake;
 mod layout;

@@ -84,10 +84,7 @@ fn a_file_whose_writer_was_interrupted_is_broken_until_it_is_whole() {
             Some(version(&server, "m", "2")).filter(|told| told["state"] == "quarantined")
         });
         let reason = told["reason"].as_str().unwrap();
-        assert!(
-            reason.ends_with("Load model from m/2.onnx failed:Protobuf parsing failed."),
-            "{reason}"
-        );
+        assert!(reason.contains("the file is cut short"), "{reason}");
         assert!(server.log().contains("version 2 of `m` is not served: "), "{}", server.log());
         // This is how long the writer pauses.
         std::thread::sleep(Duration::from_secs(3).saturating_sub(interrupted.elapsed()));
