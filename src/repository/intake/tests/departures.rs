@@ -99,6 +99,17 @@ fn an_empty_folder_where_something_was_mounted_is_no_removal_even_of_one_model()
 }
 
 #[test]
+fn a_folder_that_is_empty_from_the_start_is_no_removal_even_of_one_model() {
+    let mut scene = scene_with(&["m.onnx"]);
+    scene.folders.remove("m.onnx");
+    scene = scene.restart();
+    assert_eq!(scene.look_until_still(), [r#"[("m")] vanished"#]);
+    scene.folders.write("n.onnx", "another");
+    scene = scene.restart();
+    assert_eq!(scene.look_until_still(), ["m gone", "n.onnx is `another`"]);
+}
+
+#[test]
 fn what_was_never_told_goes_without_a_word() {
     let mut scene = scene_with(&["a.onnx", "m/1.onnx"]);
     scene.folders.write("m/2.onnx", "two");
