@@ -98,7 +98,14 @@ impl NotLoaded {
     /// The reason as it is shown. The library names files by their full paths, which are nobody's business.
     fn reason(&self, order: &LoadOrder) -> String {
         let reason = self.to_string();
-        match &order.path {
+        let path = match self {
+            // Its words are ours, and names of tensors often look like paths.
+            Self::NoContract(_) => None,
+            Self::NotKept | Self::Broken(_) | Self::Misfit(_) | Self::TooSlow(_) => {
+                order.path.as_ref()
+            }
+        };
+        match path {
             Some(path) => without_paths(&reason.replace(&path.display().to_string(), &order.file)),
             None => reason,
         }
@@ -184,11 +191,11 @@ impl LoaderParts {
         enter: impl Fn(VersionState),
     ) -> Result<Arc<Servable>, NotLoaded> {
         let LoadOrder { model, revision, config, .. } = order;
-        enter(VersionState::Loading);
+        enter(VersionState::Checking);
         let path = order.path.as_deref().ok_or(NotLoaded::NotKept)?;
-        if let Some(folder) = path.parent() {
-            contract::check(folder, &ContractLimits::default()).map_err(NotLoaded::NoContract)?;
-        }
+        let folder = path.parent().ok_or(NotLoaded::NotKept)?;
+        contract::check(folder, &ContractLimits::default()).map_err(NotLoaded::NoContract)?;
+        enter(VersionState::Loading);
         let options = SessionOptions { intra_op_threads: config.session.intra_op_threads.max(1) };
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
         check_features(&config.features, session.signature())?;

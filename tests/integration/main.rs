@@ -13,6 +13,7 @@ mod canary_restart;
 mod canary_routing;
 mod commands;
 mod comparison;
+mod contract;
 mod crash;
 mod crash_attribution;
 mod deletion;

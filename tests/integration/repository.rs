@@ -70,9 +70,23 @@ fn data_that_is_missing_or_elsewhere_quarantines_without_telling_paths() {
         .file("short/1/model.onnx", adder_with_external_data("weights.bin"))
         .file("short/1/weights.bin", "four");
     let server = beside_good(models);
-    for model in ["missing", "outside", "absolute", "short"] {
-        let [version] = &versions(&server, model)[..] else { panic!("{model}") };
-        assert!(version.starts_with("1: quarantined: "), "{version}");
+    for (model, reason) in [
+        (
+            "missing",
+            "should be in the file `weights.bin`, which is not among the files of the version",
+        ),
+        (
+            "outside",
+            "should be in the file `../../../../etc/passwd`, which would be outside of the version's folder",
+        ),
+        (
+            "absolute",
+            "should be in the file `/etc/passwd`, which would be outside of the version's folder",
+        ),
+        ("short", "should end at byte 8 of the file `weights.bin`, which has 4 bytes"),
+    ] {
+        let told = format!("1: quarantined: initializer `c`: its data {reason}");
+        assert_eq!(versions(&server, model), [told]);
     }
     assert_good_answers(&server);
 }

@@ -5,7 +5,7 @@ mod console;
 mod disk;
 mod http;
 mod models;
-mod onnx;
+pub(crate) mod onnx;
 mod process;
 mod releases;
 mod server;
