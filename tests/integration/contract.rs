@@ -95,7 +95,7 @@ fn what_breaks_the_contract_is_told_and_the_next_good_version_is_released() {
         stable = good;
         within(PATIENCE, "the next good version", || {
             let model = server.get("/admin/v1/models/m").ok();
-            (model["stable"] == good.to_string()).then_some(())
+            (model["stable"].as_str() == Some(&good.to_string())).then_some(())
         });
     }
 }
