@@ -13,7 +13,7 @@ use crate::domain::lifecycle::VersionState;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Release, Revision};
 use crate::domain::route::{Role, RouteLabel};
-use crate::domain::signature::{ClassKey, Dim, OutputSpec, Shape, Signature, TensorSpec};
+use crate::domain::signature::{Dim, OutputSpec, Shape, Signature, TensorSpec};
 use crate::repository::{ModelView, VersionView};
 use crate::telemetry::metrics;
 
@@ -160,11 +160,7 @@ fn output_json(spec: &OutputSpec) -> Value {
     match spec {
         OutputSpec::Tensor(spec) => tensor_json(spec),
         OutputSpec::ClassScores { name, key } => {
-            let dtype = match key {
-                ClassKey::I64 => "map(i64, f32)",
-                ClassKey::String => "map(string, f32)",
-            };
-            json!({ "name": name, "dtype": dtype, "shape": ["N"] })
+            json!({ "name": name, "dtype": key.map_name(), "shape": ["N"] })
         }
     }
 }

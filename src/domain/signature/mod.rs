@@ -1,9 +1,14 @@
 //! What a version takes and gives: names, element types and shapes of its inputs and outputs.
 //!
 //! Requests are checked against the signature before the model sees them, because the library's own
-//! messages do not say which input was wrong.
+//! messages do not say which input was wrong. A new version's signature is checked against that of the version whose
+//! place it takes: [`differences`].
+
+mod change;
 
 use std::fmt;
+
+pub use change::{Difference, SignatureRule, differences};
 
 use super::tensor::{DType, Tensor};
 
@@ -84,6 +89,16 @@ pub enum ClassKey {
     String,
 }
 
+impl ClassKey {
+    /// The type of such a map, as it is shown.
+    pub fn map_name(self) -> &'static str {
+        match self {
+            Self::I64 => "map(i64, f32)",
+            Self::String => "map(string, f32)",
+        }
+    }
+}
+
 /// One output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputSpec {
@@ -108,13 +123,35 @@ impl OutputSpec {
     }
 }
 
+impl fmt::Display for OutputSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor(spec) => spec.fmt(f),
+            Self::ClassScores { key, .. } => write!(f, "{}[N]", key.map_name()),
+        }
+    }
+}
+
 /// Everything a caller must know to ask a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// What must be given, in the model's order; all are required.
+    /// What must be given, in the model's order. All are required: an input for which the model has a value of its own is
+    /// not among them, and cannot be given.
     pub inputs: Vec<TensorSpec>,
     /// What is answered, in the model's order.
     pub outputs: Vec<OutputSpec>,
+}
+
+impl Signature {
+    /// The input of that name.
+    pub fn input(&self, name: &str) -> Option<&TensorSpec> {
+        self.inputs.iter().find(|input| input.name == name)
+    }
+
+    /// The output of that name.
+    pub fn output(&self, name: &str) -> Option<&OutputSpec> {
+        self.outputs.iter().find(|output| output.name() == name)
+    }
 }
 
 /// A tensor that does not fit the input it was given for.
