@@ -21,7 +21,8 @@ pub enum VersionState {
     Unloaded,
     /// It is broken: tried again only when its content changes or an operator says so.
     Quarantined(String),
-    /// It could not be loaded this time: tried again by itself.
+    /// It is not broken, and not loaded: it could not be this time, which is tried again by itself; or its signature does
+    /// not fit the stable version's, which is not.
     Refused(String),
 }
 

@@ -74,7 +74,7 @@ impl Release {
         if replaces && self.previous.as_ref().is_some_and(|previous| previous.digest == *digest) {
             return Arrival::PreviousAgain;
         }
-        if is_alias || self.broken.contains_key(digest) {
+        if is_alias || self.broken.contains_key(digest) || self.unfit.contains_key(digest) {
             return Arrival::Noted;
         }
         // Whoever puts a content into the only file there is wants it, however old it is.

@@ -120,6 +120,7 @@ impl<'r, 'c> Change<'r, 'c> {
 
     pub(super) fn loaded(&mut self, digest: Digest) {
         self.release.broken.remove(&digest);
+        self.release.unfit.remove(&digest);
         self.release.backoff.remove(&digest);
         let is_awaited = |rollout: &Rollout| {
             rollout.phase == Phase::Loading && rollout.candidate.digest == digest
@@ -148,6 +149,14 @@ impl<'r, 'c> Change<'r, 'c> {
                     return;
                 }
                 reason // nothing answers meanwhile, so it is not waited for
+            }
+            LoadFailure::Unfit(reason) => {
+                // Nobody holds it to that any more.
+                if self.release.contract(&digest).is_none() {
+                    return;
+                }
+                self.release.unfit.insert(digest, reason.clone());
+                reason
             }
         };
         let is_candidate = |rollout: &Rollout| rollout.candidate.digest == digest;

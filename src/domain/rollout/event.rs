@@ -76,6 +76,8 @@ pub enum LoadFailure {
     Broken(String),
     /// It failed this time.
     Passing(String),
+    /// It can be loaded, but clients of the stable version could not go on with it.
+    Unfit(String),
 }
 
 /// What came of an event.

@@ -7,6 +7,7 @@
 
 mod arrival;
 mod change;
+mod contract;
 mod crash;
 mod event;
 mod plan;
@@ -16,6 +17,7 @@ mod stages;
 mod verbs;
 
 pub use arrival::{Place, Seen};
+pub use contract::{Contract, Unfit};
 pub use event::{Decision, Event, Judgement, LoadFailure, Step};
 pub use plan::{OnInconclusive, PairPlan, Plan, StepPlan, Strategy};
 pub use record::{

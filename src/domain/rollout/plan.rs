@@ -8,6 +8,7 @@ use crate::domain::analysis::Gates;
 use crate::domain::comparison::{Change, OutputRule};
 use crate::domain::route::StickyKey;
 use crate::domain::sampling::Sample;
+use crate::domain::signature::SignatureRule;
 use crate::domain::weight::Weight;
 
 /// How a new version comes to answer.
@@ -52,6 +53,9 @@ pub struct Plan {
     /// How long a step may wait for evidence.
     #[serde(default = "default_max_time")]
     pub max_time: Duration,
+    /// How far the new version's signature may differ.
+    #[serde(default = "unchecked")]
+    pub signature: SignatureRule,
     /// By what requests stick to a version; none for random per request.
     #[serde(default)]
     pub key: Option<StickyKey>,
@@ -160,6 +164,7 @@ impl Default for Plan {
             keep_previous: Duration::from_hours(1),
             steps: [5, 10, 25, 50].map(step).to_vec(),
             max_time: default_max_time(),
+            signature: SignatureRule::default(),
             key: None,
             fallback: true,
             breaker: true,
@@ -171,6 +176,11 @@ impl Default for Plan {
 /// Also of recipes that were written down before there were steps.
 fn default_max_time() -> Duration {
     Duration::from_hours(6)
+}
+
+/// Of recipes that were written down before signatures were compared: a rollout keeps what it began with.
+fn unchecked() -> SignatureRule {
+    SignatureRule::Any
 }
 
 impl Default for PairPlan {

@@ -90,7 +90,7 @@ pub enum Outcome {
     RolledBack,
     /// A newer version came.
     Superseded,
-    /// It could not be loaded.
+    /// It could not be loaded, or clients of the stable version could not go on with it.
     Refused,
 }
 

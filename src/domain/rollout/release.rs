@@ -33,6 +33,9 @@ pub struct Release {
     pub(super) barred: BTreeMap<Digest, String>,
     /// What cannot be loaded, and why.
     pub(super) broken: BTreeMap<Digest, String>,
+    /// What clients of the stable version could not go on with, and why: not tried again by itself.
+    #[serde(default)]
+    pub(super) unfit: BTreeMap<Digest, String>,
     /// The running rollout, or the last one.
     pub(super) rollout: Option<Rollout>,
     /// Runs once the last file is gone.
@@ -212,12 +215,18 @@ impl Release {
 
     /// Why a content is not tried by itself, where that is so.
     pub fn why_not(&self, digest: &Digest) -> Option<&str> {
-        self.broken.get(digest).or_else(|| self.barred.get(digest)).map(String::as_str)
+        let held_against = [&self.broken, &self.barred, &self.unfit];
+        held_against.into_iter().find_map(|why| why.get(digest)).map(String::as_str)
     }
 
     /// Why a content cannot be loaded, where that is known.
     pub fn broken(&self, digest: &Digest) -> Option<&str> {
         self.broken.get(digest).map(String::as_str)
+    }
+
+    /// Why clients of the stable version could not go on with a content, where that is known.
+    pub fn unfit(&self, digest: &Digest) -> Option<&str> {
+        self.unfit.get(digest).map(String::as_str)
     }
 
     /// The version before is warm while the new one is being watched, and for a while after.

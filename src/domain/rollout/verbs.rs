@@ -215,6 +215,7 @@ impl Change<'_, '_> {
     fn pardon(&mut self, revision: &Revision) {
         self.release.barred.remove(&revision.digest);
         self.release.broken.remove(&revision.digest);
+        self.release.unfit.remove(&revision.digest);
     }
 
     fn must_not_be_stable(&self, verb: Verb, revision: &Revision) -> Result<(), CommandRefused> {

@@ -11,6 +11,7 @@ mod crashes;
 mod random;
 mod recreate;
 mod shadow;
+mod signature;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

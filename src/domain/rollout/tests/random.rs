@@ -4,6 +4,7 @@ use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest}
 use proptest::strategy::Strategy as _;
 
 use super::*;
+use crate::domain::signature::SignatureRule;
 use crate::domain::weight::Weight;
 
 fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
@@ -35,6 +36,12 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         6 => content.clone().prop_map(|content| Event::Loaded(digest(content))),
         1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::Broken("broken".to_owned()))
+        }),
+        2 => content.clone().prop_map(|content| {
+            Event::LoadFailed(digest(content), LoadFailure::Unfit("it does not fit".to_owned()))
+        }),
+        1 => content.clone().prop_map(|content| {
+            Event::LoadFailed(digest(content), LoadFailure::Passing("too slow".to_owned()))
         }),
         1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
             crashes::died_of(content, rollout, is_marked)
@@ -79,19 +86,40 @@ proptest! {
             Just(Strategy::Recreate)
         ],
         min_pairs in prop_oneof![Just(0), Just(500)],
+        rule in prop_oneof![
+            Just(SignatureRule::Strict),
+            Just(SignatureRule::Additive),
+            Just(SignatureRule::Any)
+        ],
     ) {
         let mut story = Story::new();
         story.plan.strategy = strategy;
         story.plan.pairs.min_pairs = min_pairs;
+        story.plan.signature = rule;
         for (event, minutes) in events {
             story.clock += Duration::from_secs(minutes * 60);
             let before = story.release.clone();
             let told = story.told.len();
             let may_rise = leads_on(&event);
+            let unfit = match &event {
+                Event::LoadFailed(digest, LoadFailure::Unfit(_)) => Some(*digest),
+                _ => None,
+            };
             let result = story.tell(event);
             let release = &story.release;
             if result.is_err() {
                 prop_assert_eq!(&before, release, "a refused command changes nothing");
+            }
+            // Only a candidate that is held to the stable version's signature is refused for its own.
+            if let Some(digest) = unfit {
+                prop_assert_eq!(before.stable(), release.stable());
+                match before.contract(&digest) {
+                    Some(_) => {
+                        prop_assert_eq!(&release.rollout().unwrap().phase, &Phase::Ended(Outcome::Refused));
+                        prop_assert!(release.unfit(&digest).is_some());
+                    }
+                    None => prop_assert_eq!(&before, release),
+                }
             }
             // An end is final: only another rollout comes after it.
             for transition in &story.told[told..] {
