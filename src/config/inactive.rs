@@ -19,7 +19,7 @@ const SERVER: &[&str] = &[
 ];
 
 /// Keys and whole tables of a model's settings.
-const MODEL: &[&str] = &["rollout.rehearse", "rollout.signature", "scheduler.max_queue_delay"];
+const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
 const AS_IT_IS: &[(&str, &str)] = &[

@@ -32,7 +32,7 @@ pub use layers::{Overrides, environment};
 pub use model::{
     ModelConfig, ModelSchedulerConfig, OutputConfig, Provider, SessionConfig, VersionsKept,
 };
-pub use rollout::{RolloutConfig, ShadowStageConfig, SignatureRule};
+pub use rollout::{RolloutConfig, ShadowStageConfig};
 pub use server::{
     AdminConfig, AdminListener, CaptureConfig, CaptureMode, GrpcConfig, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, LogLevel, MetricsCompat, MetricsConfig, MetricsListen, RepositoryConfig,

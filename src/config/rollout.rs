@@ -11,6 +11,7 @@ use crate::domain::comparison::Change;
 use crate::domain::rollout::{OnInconclusive, StepPlan, Strategy};
 use crate::domain::route::StickyKey;
 use crate::domain::sampling::Sample;
+use crate::domain::signature::SignatureRule;
 use crate::domain::weight::Weight;
 
 /// `[rollout]`: the recipe of a model's rollouts.
@@ -38,23 +39,12 @@ pub struct RolloutConfig {
     pub bake: Duration,
     /// How long the previous version stays warm after the bake (1 h).
     pub keep_previous: Duration,
-    /// How far a new signature may differ (strict).
+    /// How far a new version's signature may differ from the stable one's (strict).
     pub signature: SignatureRule,
     /// By what requests stick to a version; `None`, the default, for random per request.
     pub key: Option<StickyKey>,
     /// Whether stable answers where the candidate failed (yes).
     pub fallback: bool,
-}
-
-/// How far the signature of a new version may differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureRule {
-    /// Not at all.
-    Strict,
-    /// By outputs and optional inputs on top.
-    Additive,
-    /// As it likes.
-    Any,
 }
 
 /// `rollout.shadow`: the shadow stage.

@@ -14,7 +14,7 @@ use super::trials::Trials;
 use crate::config::{ModelConfig, SessionConfig, VersionsKept};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName};
-use crate::domain::rollout::{Event, Pair, Phase, Release, Revision};
+use crate::domain::rollout::{Contract, Event, LoadFailure, Pair, Phase, Release, Revision};
 use crate::domain::time::Moment;
 use crate::repository::{
     Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
@@ -29,7 +29,8 @@ pub struct Fleet {
     pub(super) trials: Trials,
     parts: FleetParts,
     loaded: HashMap<ModelName, BTreeMap<Digest, Loaded>>,
-    loading: HashSet<(ModelName, Digest)>,
+    /// What is being loaded, and what it is held to.
+    loading: HashMap<(ModelName, Digest), Option<Contract>>,
     /// Models whose files contradict each other, and how.
     problems: BTreeMap<ModelName, String>,
     files: HashMap<(ModelName, Digest), FileNote>,
@@ -97,7 +98,7 @@ impl Fleet {
             trials: Trials::new(parts.journal.clone(), parts.delivery.clone()),
             parts,
             loaded: HashMap::new(),
-            loading: HashSet::new(),
+            loading: HashMap::new(),
             problems: BTreeMap::new(),
             files: HashMap::new(),
             stored: Vec::new(),
@@ -140,7 +141,12 @@ impl Fleet {
     pub(super) fn load_done(&mut self, done: LoadDone) -> Option<(ModelName, Event)> {
         let LoadDone { order, outcome } = done;
         let (model, digest) = (order.model, order.revision.digest);
-        let is_awaited = self.loading.remove(&(model.clone(), digest));
+        let key = (model.clone(), digest);
+        // What is not wanted any more is not awaited, and neither is what is held to something else by now.
+        let is_awaited = self.loading.get(&key) == Some(&order.held_to);
+        if is_awaited {
+            self.loading.remove(&key);
+        }
         let session = order.config.session;
         let versions = self.loaded.entry(model.clone()).or_default();
         let before = versions.get_mut(&digest);
@@ -167,11 +173,19 @@ impl Fleet {
         }
     }
 
-    /// Which awaited candidate waits, warm, already.
-    pub(super) fn warm_candidate(&self, model: &ModelName, release: &Release) -> Option<Digest> {
-        let candidate = release.live().filter(|rollout| rollout.phase == Phase::Loading)?;
-        let digest = candidate.candidate.digest;
-        self.loaded.get(model)?.contains_key(&digest).then_some(digest)
+    /// What comes of an awaited candidate that waits, warm, already.
+    pub(super) fn warm_candidate(&self, model: &ModelName, release: &Release) -> Option<Event> {
+        let rollout = release.live().filter(|rollout| rollout.phase == Phase::Loading)?;
+        let digest = rollout.candidate.digest;
+        let warm = self.loaded.get(model)?.get(&digest)?.servable.signature();
+        let promised = release.contract(&digest).and_then(|contract| {
+            let stable = self.parts.registry.signature(model, &contract.stable.digest)?;
+            contract.check(&stable, warm).err()
+        });
+        Some(match promised {
+            Some(unfit) => Event::LoadFailed(digest, LoadFailure::Unfit(unfit.to_string())),
+            None => Event::Loaded(digest),
+        })
     }
 
     /// Whether no load is under way.
@@ -252,7 +266,7 @@ impl Fleet {
         // A version that makes room for another is gone before that one is loaded.
         let has_room = !release.is_between() || !self.draining.contains_key(model);
         for revision in wanted.iter().filter(|_| has_room) {
-            self.order(model, revision, settings, &config);
+            self.order(model, revision, release, settings);
         }
     }
 
@@ -277,13 +291,14 @@ impl Fleet {
         &mut self,
         model: &ModelName,
         revision: &Revision,
+        release: &Release,
         settings: &Settings,
-        config: &ModelConfig,
     ) {
-        let key = (model.clone(), revision.digest);
+        let (key, config) = ((model.clone(), revision.digest), settings.config());
         let known = self.loaded.get(model).and_then(|loaded| loaded.get(&revision.digest));
         let is_up_to_date = known.is_some_and(|loaded| loaded.session == config.session);
-        if is_up_to_date || self.loading.contains(&key) {
+        let held_to = release.contract(&revision.digest);
+        if is_up_to_date || self.loading.get(&key) == Some(&held_to) {
             return;
         }
         let hindrance = match settings {
@@ -296,13 +311,16 @@ impl Fleet {
             return;
         }
         let file = self.files.get(&key).map(|note| note.file.clone()).unwrap_or_default();
-        self.loading.insert(key);
+        self.loading.insert(key, held_to.clone());
+        let path = |digest: &Digest| self.parts.store.model_path(digest);
         self.parts.loader.load(LoadOrder {
             model: model.clone(),
             revision: revision.clone(),
-            path: self.parts.store.model_path(&revision.digest),
+            path: path(&revision.digest),
             file,
-            config: config.clone(),
+            config,
+            stable_path: held_to.as_ref().and_then(|contract| path(&contract.stable.digest)),
+            held_to,
         });
     }
 
@@ -332,15 +350,18 @@ impl Fleet {
         let now = SystemTime::now();
         for revision in &revisions {
             let note = self.files.get(&(model.clone(), revision.digest));
-            let why_not = release.broken(&revision.digest);
-            self.parts.registry.saw(model, revision, note, why_not, now);
+            let (broken, unfit) =
+                (release.broken(&revision.digest), release.unfit(&revision.digest));
+            let broken = broken.map(|reason| VersionState::Quarantined(reason.to_owned()));
+            let unfit = unfit.map(|reason| VersionState::Refused(reason.to_owned()));
+            self.parts.registry.saw(model, revision, note, broken.or(unfit).as_ref(), now);
         }
         self.parts.registry.retain(model, &revisions);
     }
 
     fn retire_others(&mut self, model: &ModelName, wanted: &[Revision]) {
         let is_wanted = |digest: &Digest| wanted.iter().any(|revision| revision.digest == *digest);
-        self.loading.retain(|(loading, digest)| loading != model || is_wanted(digest));
+        self.loading.retain(|(loading, digest), _| loading != model || is_wanted(digest));
         let Some(loaded) = self.loaded.get_mut(model) else { return };
         let digests: Vec<Digest> =
             loaded.keys().filter(|digest| !is_wanted(digest)).copied().collect();

@@ -8,14 +8,16 @@ use crate::domain::rollout::{PairPlan, Plan};
 /// The recipe that a rollout begins with now.
 pub fn plan(config: &ModelConfig) -> Plan {
     let RolloutConfig { strategy, change, shadow, steps, key, .. } = config.rollout.clone();
-    let RolloutConfig { max_time, on_inconclusive, bake, keep_previous, fallback, .. } =
-        config.rollout;
+    let RolloutConfig {
+        max_time, on_inconclusive, bake, keep_previous, signature, fallback, ..
+    } = config.rollout;
     Plan {
         strategy,
         bake,
         keep_previous,
         steps,
         max_time,
+        signature,
         key,
         fallback,
         breaker: config.gates.breaker,

@@ -84,8 +84,8 @@ impl Controller {
         let mut deciding = Deciding { settings, numbers, now };
         draft.news.extend(deciding.step(model, &mut draft.release, event)?);
         // A version that waits, warm, needs no loading.
-        if let Some(digest) = self.fleet.warm_candidate(model, &draft.release) {
-            draft.news.extend(deciding.step(model, &mut draft.release, Event::Loaded(digest))?);
+        if let Some(event) = self.fleet.warm_candidate(model, &draft.release) {
+            draft.news.extend(deciding.step(model, &mut draft.release, event)?);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::config::ModelConfig;
 use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
-use crate::domain::rollout::{LoadFailure, Revision};
+use crate::domain::rollout::{Contract, LoadFailure, Revision, Unfit};
 use crate::domain::signature::{Dim, Signature, TensorSpec};
 use crate::domain::tensor::{Tensor, element_count};
 use crate::domain::wording::without_paths;
@@ -48,6 +48,10 @@ pub struct LoadOrder {
     pub file: String,
     /// The model's settings.
     pub config: ModelConfig,
+    /// What it is held to, if it is.
+    pub held_to: Option<Contract>,
+    /// Where the content of the version lies whose place it is to take.
+    pub stable_path: Option<PathBuf>,
 }
 
 impl From<&ModelConfig> for ServableSettings {
@@ -89,6 +93,9 @@ enum NotLoaded {
     /// The model's settings do not fit it.
     #[error("{0}")]
     Misfit(String),
+    /// Clients of the stable version could not go on with it.
+    #[error(transparent)]
+    Unfit(Unfit),
     /// It did not get warm in time.
     #[error("a trial run took longer than {}", humantime::format_duration(*.0))]
     TooSlow(Duration),
@@ -98,16 +105,20 @@ impl NotLoaded {
     /// The reason as it is shown. The library names files by their full paths, which are nobody's business.
     fn reason(&self, order: &LoadOrder) -> String {
         let reason = self.to_string();
-        let path = match self {
-            // Its words are ours, and names of tensors often look like paths.
-            Self::NoContract(_) => None,
-            Self::NotKept | Self::Broken(_) | Self::Misfit(_) | Self::TooSlow(_) => {
-                order.path.as_ref()
+        match (self, &order.path) {
+            (Self::Broken(_), Some(path)) => {
+                without_paths(&reason.replace(&path.display().to_string(), &order.file))
             }
-        };
-        match path {
-            Some(path) => without_paths(&reason.replace(&path.display().to_string(), &order.file)),
-            None => reason,
+            // The words are ours, and names of tensors often look like paths.
+            (
+                Self::NoContract(_)
+                | Self::Misfit(_)
+                | Self::Unfit(_)
+                | Self::TooSlow(_)
+                | Self::NotKept,
+                _,
+            )
+            | (Self::Broken(_), None) => reason,
         }
     }
 }
@@ -150,7 +161,6 @@ impl LoaderParts {
             Ok(servable) => {
                 self.registry.update(model, digest, |known| {
                     known.load_time = Some(elapsed);
-                    known.signature = Some(servable.signature().clone());
                 });
                 enter(VersionState::Ready);
                 metrics::version_loaded(model, elapsed);
@@ -177,10 +187,11 @@ impl LoaderParts {
                 LoadFailure::Broken(reason.clone())
             }
             NotLoaded::Misfit(_) | NotLoaded::TooSlow(_) => LoadFailure::Passing(reason.clone()),
+            NotLoaded::Unfit(_) => LoadFailure::Unfit(reason.clone()),
         };
         enter(match failure {
             LoadFailure::Broken(_) => VersionState::Quarantined(reason),
-            LoadFailure::Passing(_) => VersionState::Refused(reason),
+            LoadFailure::Passing(_) | LoadFailure::Unfit(_) => VersionState::Refused(reason),
         });
         Err(failure)
     }
@@ -197,7 +208,14 @@ impl LoaderParts {
         contract::check(folder, &ContractLimits::default()).map_err(NotLoaded::NoContract)?;
         enter(VersionState::Loading);
         let options = SessionOptions { intra_op_threads: config.session.intra_op_threads.max(1) };
+        let promise = self.promise(order);
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
+        self.registry.update(model, &revision.digest, |known| {
+            known.signature = Some(session.signature().clone());
+        });
+        if let Some(promise) = promise {
+            promise.check(session.signature()).map_err(NotLoaded::Unfit)?;
+        }
         check_features(&config.features, session.signature())?;
         enter(VersionState::WarmingUp);
         self.warm_up(&session, model, &revision.label)?;

@@ -15,6 +15,7 @@ mod intake;
 mod layout;
 mod loader;
 mod lookout;
+mod promise;
 mod reaper;
 mod registry;
 mod store;

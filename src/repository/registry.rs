@@ -59,13 +59,14 @@ pub(crate) struct FileNote {
 }
 
 impl Registry {
-    /// Makes a version known, and the file that has this content, where one has been seen.
+    /// Makes a version known, and the file that has this content, where one has been seen. `why_not` is where it stands
+    /// for as long as nothing loads it, if something is held against it.
     pub(crate) fn saw(
         &self,
         model: &ModelName,
         revision: &Revision,
         file: Option<&FileNote>,
-        why_not: Option<&str>,
+        why_not: Option<&VersionState>,
         now: SystemTime,
     ) {
         let mut models = self.lock();
@@ -79,12 +80,14 @@ impl Registry {
                 known.file_present = note.is_present;
                 known.bytes = Some(note.bytes);
             }
+            let is_idle = matches!(known.state, VersionState::Found | VersionState::Unloaded);
+            if let Some(state) = why_not.filter(|_| is_idle) {
+                known.state = state.clone();
+                known.since = now;
+            }
             return;
         }
-        let state = match why_not {
-            Some(reason) => VersionState::Quarantined(reason.to_owned()),
-            None => VersionState::Found,
-        };
+        let state = why_not.cloned().unwrap_or(VersionState::Found);
         versions.push(VersionView {
             version: revision.label.clone(),
             digest: revision.digest,
@@ -159,6 +162,13 @@ impl Registry {
                 known.since = now;
             }
         });
+    }
+
+    /// What a content takes and gives, once it has been loaded.
+    pub(crate) fn signature(&self, model: &ModelName, digest: &Digest) -> Option<Signature> {
+        let models = self.lock();
+        let mut versions = models.get(model)?.versions.iter();
+        versions.find(|known| known.digest == *digest)?.signature.clone()
     }
 
     /// One model.
