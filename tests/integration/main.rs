@@ -36,6 +36,7 @@ mod shadow;
 mod shadow_limits;
 mod shadow_page;
 mod shutdown;
+mod signature_contract;
 mod simulate;
 mod simulation_tables;
 mod start_up;
