@@ -3,6 +3,7 @@
 mod browser;
 mod console;
 mod disk;
+mod graph;
 mod http;
 mod models;
 pub(crate) mod onnx;
@@ -17,9 +18,10 @@ use serde_json::Value;
 
 pub(crate) use browser::{Browser, BrowserPage, View};
 pub(crate) use console::{Talking, assert_said, command, on_a_terminal, said};
+pub(crate) use graph::Graph;
 pub(crate) use http::{Answer, Connection, Request};
 pub(crate) use models::{Models, adder, digest, example_model, package, test_model};
-pub(crate) use onnx::{Graph, HeavyAdder, adder_with_a_trap, adder_with_external_data};
+pub(crate) use onnx::{HeavyAdder, adder_with_a_trap, adder_with_external_data};
 pub(crate) use process::{busy, busy_threads, resident_mib};
 pub(crate) use releases::{Finally, Served, is_long, row, whole};
 pub(crate) use server::{Plan, Run, TestServer, greenroom, library};

@@ -73,44 +73,6 @@ fn cast(input: &str, output: &str, to: u64) -> Vec<u8> {
     bytes(1, &[text(1, input), text(2, output), text(4, "Cast"), to])
 }
 
-/// A model that is put together piece by piece, for its inputs and outputs: `f32[N, 2]`, or `f32` without a shape.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Graph(Vec<u8>);
-
-impl Graph {
-    pub(crate) fn input(self, name: &str, spec: &str) -> Self {
-        self.with(port_of(11, name, spec))
-    }
-
-    pub(crate) fn output(self, name: &str, spec: &str) -> Self {
-        self.with(port_of(12, name, spec))
-    }
-
-    pub(crate) fn node(self, operator: &str, inputs: &[&str], output: &str) -> Self {
-        self.with(node(operator, inputs, output))
-    }
-
-    pub(crate) fn cast(self, input: &str, output: &str, dtype: &str) -> Self {
-        self.with(cast(input, output, element_type(dtype)))
-    }
-
-    /// A value of the model's own: f32, of these dimensions.
-    pub(crate) fn constant(self, name: &str, dims: &[u64], elements: &[f32]) -> Self {
-        let dims = dims.iter().flat_map(|size| number(1, *size)).collect();
-        let elements = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
-        self.with(bytes(5, &[dims, number(2, 1), text(8, name), bytes(9, &[elements])]))
-    }
-
-    pub(crate) fn model(&self) -> Vec<u8> {
-        model(&[self.0.clone(), text(2, "g")].concat(), 0)
-    }
-
-    fn with(mut self, part: Vec<u8>) -> Self {
-        self.0.extend(part);
-        self
-    }
-}
-
 /// A model whose graph goes on for some more bytes. Its operators are those of version 18.
 pub(crate) fn model(graph: &[u8], more: u64) -> Vec<u8> {
     let opset = bytes(8, &[number(2, 18)]);
@@ -125,26 +87,8 @@ pub(crate) fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
 
 /// An input or an output of any number of rows and two columns.
 pub(crate) fn port(field: u8, name: &str) -> Vec<u8> {
-    port_of(field, name, "f32[N, 2]")
-}
-
-fn port_of(field: u8, name: &str, spec: &str) -> Vec<u8> {
-    let (dtype, dims) = match spec.split_once('[') {
-        Some((dtype, dims)) => (dtype, Some(dims.trim_end_matches(']'))),
-        None => (spec, None),
-    };
-    let dim = |dim: &str| match dim.parse() {
-        Ok(size) => bytes(1, &[number(1, size)]),
-        Err(_) => bytes(1, &[text(2, dim)]),
-    };
-    let dims = dims.map(|dims| dims.split(", ").filter(|dim| !dim.is_empty()).flat_map(dim));
-    let shape = dims.map_or_else(Vec::new, |dims| bytes(2, &[dims.collect()]));
-    bytes(field, &[text(1, name), bytes(2, &[bytes(1, &[number(1, element_type(dtype)), shape])])])
-}
-
-fn element_type(name: &str) -> u64 {
-    let types = [("f32", 1), ("i32", 6), ("i64", 7), ("string", 8), ("bool", 9), ("f64", 11)];
-    types.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no type `{name}`")).1
+    let shape = bytes(2, &[bytes(1, &[text(2, "N")]), bytes(1, &[number(1, 2)])]);
+    bytes(field, &[text(1, name), bytes(2, &[bytes(1, &[number(1, 1), shape])])])
 }
 
 /// A field with a number.
