@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::patience::{Answering, Patient};
 use crate::config::HttpConfig;
+use crate::domain::wording::printable;
 use crate::telemetry::logs;
 
 /// The header with a request's id: the client's own, else one that is made here.
@@ -166,7 +167,8 @@ async fn answer(shared: &Shared, peer: SocketAddr, mut request: Request<Incoming
         tracing::info!(
             target: logs::ACCESS,
             peer = %peer, request.id = ?id, status = response.status().as_u16(),
-            duration_ms = started.elapsed().as_secs_f64() * 1e3, "{method} {path}"
+            duration_ms = started.elapsed().as_secs_f64() * 1e3,
+            "{} {}", printable(method.as_str(), 20), printable(&path, 200)
         );
     }
     let headers = response.headers_mut();

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::admin::no_such_model;
 use super::problem::Problem;
 use super::segments::Segments;
 use crate::domain::lifecycle::VersionState;
@@ -36,7 +37,7 @@ pub(super) async fn status(State(api): State<Api>, Segments(model): Segments<Str
         return asked_with_post(verb).into_response();
     }
     let Some(view) = api.registry.model(&model) else {
-        return unknown_model(&model).into_response();
+        return no_such_model(&model).into_response();
     };
     let ready = api.router.route(&model).is_ok();
     status_response(&view, ready, view.versions.iter())
@@ -48,7 +49,7 @@ pub(super) async fn version_status(
     Segments((model, version)): Segments<(String, String)>,
 ) -> Response {
     let Some(view) = api.registry.model(&model) else {
-        return unknown_model(&model).into_response();
+        return no_such_model(&model).into_response();
     };
     let Some(known) = view.versions.iter().find(|known| known.version.as_str() == version) else {
         let sentence = format!("`{}` has no such version", view.name);
@@ -72,7 +73,7 @@ pub(super) async fn label_status(
                 view.versions.iter().filter(|known| known.version == *version),
             )
         }
-        (Ok(_), None) => unknown_model(&model).into_response(),
+        (Ok(_), None) => no_such_model(&model).into_response(),
         (Err(problem), _) => problem.into_response(),
     }
 }
@@ -132,7 +133,7 @@ pub(super) fn not_routed(api: &Api, model: &str, error: RouteError) -> Problem {
         if api.readiness.is_starting() {
             return soon(not_ready("the models are still being looked for"));
         }
-        return unknown_model(model);
+        return no_such_model(model);
     };
     match error {
         RouteError::NotLoaded { pin, loaded } => {
@@ -164,13 +165,6 @@ fn why_not(view: &ModelView) -> String {
     match view.versions.last() {
         Some(newest) => format!("version {} is {}", newest.version, newest.state),
         None => "it has no versions".to_owned(),
-    }
-}
-
-fn unknown_model(name: &str) -> Problem {
-    match name.parse::<crate::domain::model::ModelName>() {
-        Ok(name) => Problem::not_found("no_such_model", format!("model `{name}` does not exist")),
-        Err(error) => Problem::not_found("no_such_model", error.to_string()),
     }
 }
 

@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::domain::wording::printable;
+
 /// An error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -90,7 +92,7 @@ impl IntoResponse for Problem {
 
 /// No route has this path. Below `/v1/` the answer is that of TensorFlow Serving.
 pub(super) async fn no_such_route(method: Method, uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(200).collect();
+    let (method, path) = told(&method, &uri);
     if path.starts_with("/v1/") {
         let sentence = format!("Malformed request: {method} {path}");
         return Problem::bad_request("malformed_request", sentence);
@@ -100,7 +102,12 @@ pub(super) async fn no_such_route(method: Method, uri: Uri) -> Problem {
 
 /// The path is right and the method is not. axum adds the `Allow` header.
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(200).collect();
+    let (method, path) = told(&method, &uri);
     let sentence = format!("{method} is not what {path} is for; see the `allow` header");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence)
+}
+
+/// What was asked for, as a sentence can repeat it.
+fn told(method: &Method, uri: &Uri) -> (String, String) {
+    (printable(method.as_str(), 20), printable(uri.path(), 200))
 }

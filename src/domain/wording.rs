@@ -1,9 +1,18 @@
 //! Foreign words in sentences of ours.
 
+/// Whether a character only shows itself: it ends no line, moves no cursor and turns no text around.
+pub fn is_harmless(c: char) -> bool {
+    let turns_or_ends = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !c.is_control() && !turns_or_ends
+}
+
 /// Somebody else's words, short and on one line, so that they can neither fill a message nor forge a log line.
 pub fn printable(text: &str, most: usize) -> String {
-    let mut shown: String =
-        text.chars().take(most).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let shown = |c: char| if is_harmless(c) { c } else { '\u{fffd}' };
+    let mut shown: String = text.chars().take(most).map(shown).collect();
     if text.chars().nth(most).is_some() {
         shown.push('…');
     }
@@ -43,6 +52,9 @@ mod tests {
     fn what_others_say_is_short_and_on_one_line() {
         assert_eq!(printable("a\nb", 10), "a\u{fffd}b");
         assert_eq!(printable("abcdef", 3), "abc…");
+        assert_eq!(printable("\u{1b}[31m\u{85}\u{2028}", 10), "\u{fffd}[31m\u{fffd}\u{fffd}");
+        assert_eq!(printable("safe\u{202e}exe.xnno", 20), "safe\u{fffd}exe.xnno");
+        assert_eq!(printable("größe हिन्दी 👍", 20), "größe हिन्दी 👍");
     }
 
     #[test]

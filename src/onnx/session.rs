@@ -12,13 +12,17 @@ use ort::sys::{ONNXTensorElementDataType as ElementType, OrtValue};
 use ort::value::{DynTensor, DynValue, TensorElementType};
 use ort::{AsPointer, ortsys};
 
-use super::error::{LoadError, RunError};
+use super::error::{LoadError, RunError, without_source_places};
 use super::output::Output;
 use super::runtime::Runtime;
 use super::signature;
 use super::stop::StopFlag;
 use crate::domain::signature::Signature;
 use crate::domain::tensor::{ElementsView, Tensor};
+use crate::domain::wording::printable;
+
+/// Of the library's words about a model, in characters.
+const LONGEST_REASON: usize = 1000;
 
 /// How a session is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,7 @@ impl Session {
         // `ort` panics on some exotic types of inputs and outputs while it reads them.
         let session = std::panic::catch_unwind(AssertUnwindSafe(|| commit(runtime, path, options)))
             .map_err(|_| LoadError::Unreadable)?
-            .map_err(|error| LoadError::Rejected { message: error.message().to_owned() })?;
+            .map_err(|error| rejected(error.message()))?;
         let signature = signature::read(&session)?;
         let name = |text: &str| CString::new(text).map_err(|_| LoadError::Unreadable);
         let input_names =
@@ -246,6 +250,11 @@ fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Resul
             .build()
             .error_on_failure()])?
         .commit_from_file(path)
+}
+
+fn rejected(message: &str) -> LoadError {
+    tracing::debug!("ONNX Runtime's own words on a model that it does not accept: {message}");
+    LoadError::Rejected { message: printable(&without_source_places(message), LONGEST_REASON) }
 }
 
 fn run_error(error: &ort::Error, stop: &StopFlag) -> RunError {

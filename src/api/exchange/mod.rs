@@ -238,7 +238,7 @@ impl<W: Wire> Exchange<'_, W> {
         let request = InferRequest { inputs, outputs, role: by.role, arrived, timeout };
         let answer = self.api.scheduler.infer(&by.servable, request).await;
         let answer = answer.map_err(|Unanswered { error, inputs }| {
-            Box::new((Failure::of(error, &by.servable), inputs))
+            Box::new((Failure::of(error, &by.servable, inputs.as_deref()), inputs))
         })?;
         match self.wire.write(&form, &by.servable, &answer.outputs) {
             Ok(reply) => Ok(Replied { reply, answer }),

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::api::problem::Problem;
 use crate::domain::rollout::RolloutId;
 use crate::domain::route::Role;
+use crate::domain::tensor::Tensor;
 use crate::serving::{InferError, Picked, Servable};
 use crate::telemetry::metrics::{self, Outcome, Rejection};
 
@@ -87,8 +88,20 @@ impl Fallback {
 }
 
 impl Failure {
-    /// Of a version that gave no answer.
-    pub(super) fn of(error: InferError, servable: &Servable) -> Self {
+    /// Of a version that gave no answer. One that failed on inputs that do not fit each other is not to blame.
+    pub(super) fn of(error: InferError, servable: &Servable, inputs: Option<&[Tensor]>) -> Self {
+        let disagreement = match &error {
+            InferError::RunFailed(_) => {
+                inputs.and_then(|inputs| servable.signature().disagreement(inputs))
+            }
+            InferError::QueueFull { .. }
+            | InferError::DeadlineExceeded(_)
+            | InferError::Stuck
+            | InferError::ShuttingDown => None,
+        };
+        if let Some(sentence) = disagreement {
+            return Problem::bad_request("invalid_input", sentence).into();
+        }
         Self { problem: not_inferred(&error, servable), cause: Cause::Infer(error) }
     }
 }

@@ -133,8 +133,19 @@ impl<'s> TensorBuilder<'s> {
         let shape = sizes.into_iter().map(|size| size.unwrap_or(0)).collect();
         let tensor = Tensor::new(shape, self.elements).map_err(|error| error.to_string())?;
         self.spec.check(&tensor).map_err(|error| error.to_string())?;
-        Ok(tensor)
+        some_rows(self.spec, tensor)
     }
+}
+
+/// Refuses a tensor without rows. There is nothing to answer, and many models fail on it. Other dimensions may be empty:
+/// a model whose past is a part of its input begins without any.
+fn some_rows(spec: &TensorSpec, tensor: Tensor) -> Result<Tensor, String> {
+    let takes_none = matches!(spec.shape.dims(), Some([Dim::Fixed(0), ..]));
+    if tensor.shape().first() != Some(&0) || takes_none {
+        return Ok(tensor);
+    }
+    let got = format!("{}{:?}", tensor.dtype(), tensor.shape());
+    Err(format!("input `{}`: expected {spec} with at least one row, got {got}", spec.name))
 }
 
 /// Whether this key makes an object the value of the only input, and not an object of inputs.

@@ -10,6 +10,7 @@ use crate::delivery::CommandError;
 use crate::domain::model::VersionLabel;
 use crate::domain::rollout::{Actor, Command, CommandRefused, Strategy, Verb};
 use crate::domain::weight::Weight;
+use crate::domain::wording::{is_harmless, printable};
 
 /// What operators can ask for.
 const VERBS: [Verb; 8] = [
@@ -55,7 +56,8 @@ pub(super) fn read(verb: Verb, body: &[u8]) -> Result<Command, Problem> {
         Wish::default()
     } else {
         serde_json::from_slice(body).map_err(|error| {
-            Problem::bad_request("invalid_body", format!("the body cannot be understood: {error}"))
+            let why = printable(&error.to_string(), 300);
+            Problem::bad_request("invalid_body", format!("the body cannot be understood: {why}"))
         })?
     };
     wish.check(verb)?;
@@ -110,7 +112,7 @@ fn weight(verb: Verb, given: Option<f64>) -> Result<Option<Weight>, Problem> {
 /// A text that can stand in a log and in a table.
 fn line(field: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    let text = text.replace(char::is_control, " ").trim().to_owned();
+    let text = text.replace(|c| !is_harmless(c), " ").trim().to_owned();
     if text.chars().count() > longest {
         let sentence = format!("`{field}` is longer than {longest} characters");
         return Err(Problem::bad_request("invalid_body", sentence));

@@ -19,7 +19,6 @@ use crate::delivery::{
 };
 use crate::domain::model::ModelName;
 use crate::domain::rollout::RolloutId;
-use crate::domain::wording::without_paths;
 use crate::serving::Counts;
 
 pub(super) use view::{changed, current};
@@ -191,7 +190,7 @@ async fn from_journal<T: Send + 'static>(
     let journal = api.journal.clone();
     let failed = |sentence: String| {
         tracing::error!("{sentence}");
-        let told = without_paths(&sentence);
+        let told = "what became of the rollouts before cannot be read; the server's log says why";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "journal_unreadable", told)
     };
     match tokio::task::spawn_blocking(move || read(journal)).await {

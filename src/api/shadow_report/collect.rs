@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::super::admin::no_such_model;
 use super::super::problem::Problem;
 use crate::api::ApiParts;
 use crate::delivery::JournalError;
@@ -115,8 +116,4 @@ fn unreadable(error: JournalError) -> Problem {
     tracing::error!("{error}");
     let sentence = "what was compared cannot be read; the server's log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "journal_unreadable", sentence)
-}
-
-fn no_such_model(model: &str) -> Problem {
-    Problem::not_found("no_such_model", format!("model `{model}` does not exist"))
 }

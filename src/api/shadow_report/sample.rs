@@ -6,13 +6,15 @@ use super::super::problem::Problem;
 use crate::api::ApiParts;
 use crate::domain::signature::OutputSpec;
 use crate::domain::tensor::{ElementsView, TensorView, ValueView};
+use crate::domain::wording::printable;
 use crate::shadow::{Study, read_sample_name};
 
 /// `GET /shadow/samples/{id}`
 pub(super) fn answer(api: &ApiParts, id: &str) -> Result<Value, Problem> {
     let not_found = || {
         let sentence = format!(
-            "there is no example `{id}`: inputs are kept in memory, for the worst examples of each model's last rollout"
+            "there is no example `{}`: inputs are kept in memory, for the worst examples of each model's last rollout",
+            printable(id, 60)
         );
         Problem::not_found("no_such_sample", sentence)
     };

@@ -152,6 +152,46 @@ impl Signature {
     pub fn output(&self, name: &str) -> Option<&OutputSpec> {
         self.outputs.iter().find(|output| output.name() == name)
     }
+
+    /// Which two inputs of a request do not fit each other, as far as the signature tells: they give the same symbol
+    /// two sizes, or have not the same number of rows. Models may allow for that, such as one row for all the others.
+    pub fn disagreement(&self, inputs: &[Tensor]) -> Option<String> {
+        self.symbols_disagree(inputs).or_else(|| self.rows_disagree(inputs))
+    }
+
+    fn symbols_disagree(&self, inputs: &[Tensor]) -> Option<String> {
+        let mut known: Vec<(&str, usize, &str)> = Vec::new();
+        for (spec, tensor) in self.inputs.iter().zip(inputs) {
+            let dims = spec.shape.dims().unwrap_or_default();
+            for (dim, &size) in dims.iter().zip(tensor.shape()) {
+                let Dim::Symbol(symbol) = dim else { continue };
+                match known.iter().find(|(other, ..)| *other == symbol.as_str()) {
+                    Some((_, other, of)) if *other != size => {
+                        let name = &spec.name;
+                        return Some(format!(
+                            "`{symbol}` is {other} in input `{of}`, but {size} in input `{name}`"
+                        ));
+                    }
+                    Some(_) => {}
+                    None => known.push((symbol.as_str(), size, spec.name.as_str())),
+                }
+            }
+        }
+        None
+    }
+
+    fn rows_disagree(&self, inputs: &[Tensor]) -> Option<String> {
+        let is_open = |spec: &TensorSpec| match spec.shape.dims() {
+            Some([Dim::Fixed(_), ..] | []) => false,
+            Some([Dim::Symbol(_) | Dim::Any, ..]) | None => true,
+        };
+        let open = self.inputs.iter().zip(inputs).filter(|(spec, _)| is_open(spec));
+        let mut rows =
+            open.filter_map(|(spec, tensor)| Some((&spec.name, *tensor.shape().first()?)));
+        let (first, expected) = rows.next()?;
+        let (other, got) = rows.find(|(_, rows)| *rows != expected)?;
+        Some(format!("input `{first}` has {expected} rows, but input `{other}` has {got}"))
+    }
 }
 
 /// A tensor that does not fit the input it was given for.
@@ -208,6 +248,33 @@ mod tests {
             features().check(&integers).unwrap_err().to_string(),
             "input `features`: expected f32[?, 4], got i64[1, 4]"
         );
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_each_other_are_told() {
+        let spec = |name: &str, dims: Vec<Dim>| TensorSpec {
+            name: name.into(),
+            dtype: DType::F32,
+            shape: Shape(Some(dims)),
+        };
+        let symbol = || Dim::Symbol("N".into());
+        let told = |dims: [Vec<Dim>; 2], shapes: [&[usize]; 2]| {
+            let [a, b] = dims;
+            let signature = Signature { inputs: vec![spec("a", a), spec("b", b)], outputs: vec![] };
+            let tensor = |shape: &[usize]| {
+                let count = shape.iter().product();
+                Tensor::new(shape.to_vec(), Elements::F32(vec![0.0; count])).unwrap()
+            };
+            signature.disagreement(&shapes.map(tensor))
+        };
+        let symbols = || [vec![Dim::Any, symbol()], vec![symbol()]];
+        let sentence = "`N` is 3 in input `a`, but 2 in input `b`";
+        assert_eq!(told(symbols(), [&[2, 3], &[2]]).as_deref(), Some(sentence));
+        let sentence = "input `a` has 2 rows, but input `b` has 3";
+        assert_eq!(told(symbols(), [&[2, 3], &[3]]).as_deref(), Some(sentence));
+        assert_eq!(told(symbols(), [&[3, 3], &[3]]), None);
+        assert_eq!(told([vec![Dim::Fixed(2)], vec![Dim::Any]], [&[2], &[3]]), None);
+        assert_eq!(told([vec![], vec![Dim::Any]], [&[], &[3]]), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Most of it stands in text files, as blocks of a name, a request and the answer that it must get.
 
+mod discretion;
+mod random;
 mod slow;
 mod transcript;
 mod wire;

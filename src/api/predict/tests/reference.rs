@@ -256,7 +256,11 @@ fn tensor(value: &Tree, spec: &TensorSpec) -> Option<Tensor> {
         0 | 1 => Some(seen.first().copied().unwrap_or(0)),
         _ => None,
     };
-    let shape = sizes.iter().map(size).collect::<Option<_>>()?;
+    let shape: Vec<usize> = sizes.iter().map(size).collect::<Option<_>>()?;
+    let takes_no_rows = matches!(spec.shape.dims(), Some([Dim::Fixed(0), ..]));
+    if shape.first() == Some(&0) && !takes_no_rows {
+        return None;
+    }
     Some(Tensor::new(shape, elements(&leaves, spec.dtype)?).unwrap())
 }
 

@@ -115,11 +115,12 @@ fn concrete(choices: &mut Choices, input: &TensorSpec) -> Vec<usize> {
         let rank = 1 + choices.below(2);
         return choices.times(rank, |choices| 1 + choices.below(3));
     };
-    let size = |dim: &Dim| match dim {
+    let size = |(depth, dim): (usize, &Dim)| match dim {
         Dim::Fixed(size) => *size,
+        Dim::Symbol(_) | Dim::Any if depth == 0 => choices.of(&[1, 2, 3]),
         Dim::Symbol(_) | Dim::Any => choices.of(&[1, 2, 3, 0]),
     };
-    dims.iter().map(size).collect()
+    dims.iter().enumerate().map(size).collect()
 }
 
 /// How many rows there may be, if the inputs can be given in rows.
