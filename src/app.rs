@@ -1,6 +1,7 @@
 //! Puts the parts together, and takes them apart again in the right order.
 
 mod listeners;
+mod room;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use self::listeners::Listeners;
-use crate::api::{Api, ApiParts, ConnectionLimits, Connections, Guard, PageLinks, Readiness};
+use crate::api::{
+    Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, PageLinks, Readiness,
+};
 use crate::config::ServerConfig;
 use crate::delivery::{
     Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
@@ -158,6 +161,7 @@ impl App {
             readiness: Arc::new(Readiness::default()),
             metrics,
             http: config.http.clone(),
+            bodies: Bodies::new(config.http.max_body),
             limits: config.limits.clone(),
             links: PageLinks {
                 inference: format!("http://{}", listeners.addresses.http),
@@ -226,12 +230,12 @@ impl App {
         let release = Releasing { api: &api, config: &config, runtime: self.runtime };
         let (repository, controller) =
             release.start(self.state, self.inbox).map_err(StartError::Threads)?;
-        let limits = ConnectionLimits::from(&config.http);
         let grace = config.shutdown.grace;
         let serving: Vec<_> = self
             .listeners
             .with_routes(&api, guard)
-            .map(|(listener, routes)| {
+            .map(|(listener, routes, connections)| {
+                let limits = ConnectionLimits::new(connections, &config.http);
                 let connections = Connections::new(listener, routes, limits);
                 tokio::spawn(connections.serve(api.ending.clone(), grace))
             })

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use axum::Router as Routes;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, header};
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,10 +16,13 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 use tower::ServiceExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::patience::{Answering, Patient};
+use super::crowd::{Crowd, Place};
+use super::patience::{Patience, Patient};
+use super::standing::{self, Answering, Outgoing, Standing};
 use crate::config::HttpConfig;
 use crate::domain::wording::printable;
 use crate::telemetry::logs;
@@ -28,18 +30,28 @@ use crate::telemetry::logs;
 /// The header with a request's id: the client's own, else one that is made here.
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
-/// What a connection may send.
+/// How many connections there may be, and what each may send.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
+    /// Connections at once.
+    pub most: usize,
     /// Bytes of a request's line and headers.
     pub max_header: usize,
     /// Within which they must have arrived.
     pub header_timeout: Duration,
+    /// Within which a client must take more of its answer.
+    pub answer_timeout: Duration,
 }
 
-impl From<&HttpConfig> for ConnectionLimits {
-    fn from(http: &HttpConfig) -> Self {
-        Self { max_header: http.max_header, header_timeout: http.header_timeout }
+impl ConnectionLimits {
+    /// As the settings have it, for a listener with so many connections.
+    pub fn new(most: usize, http: &HttpConfig) -> Self {
+        Self {
+            most,
+            max_header: http.max_header,
+            header_timeout: http.header_timeout,
+            answer_timeout: http.body_timeout,
+        }
     }
 }
 
@@ -48,6 +60,7 @@ impl From<&HttpConfig> for ConnectionLimits {
 pub struct Connections {
     listener: TcpListener,
     shared: Arc<Shared>,
+    crowd: Arc<Crowd>,
     limits: ConnectionLimits,
 }
 
@@ -68,7 +81,8 @@ impl Connections {
     /// Answers what comes to `listener` with `routes`.
     pub fn new(listener: TcpListener, routes: Routes, limits: ConnectionLimits) -> Self {
         let shared = Shared { routes, ids: RequestIds::new(), closing: AtomicBool::new(false) };
-        Self { listener, shared: Arc::new(shared), limits }
+        let crowd = Arc::new(Crowd::new(limits.most));
+        Self { listener, shared: Arc::new(shared), crowd, limits }
     }
 
     /// Serves until `ending` becomes true, then ends so that every request that was accepted is answered:
@@ -82,19 +96,20 @@ impl Connections {
         };
         tokio::pin!(ends);
         loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut ends => break,
+            };
             tokio::select! {
-                accepted = self.listener.accept() => self.take(accepted, &open).await,
+                () = self.take(accepted, &open) => {}
                 () = &mut ends => break,
             }
         }
         self.shared.closing.store(true, Ordering::Release);
-        let lingering = tokio::time::sleep(LINGER);
-        tokio::pin!(lingering);
-        loop {
-            tokio::select! {
-                biased;
-                accepted = self.listener.accept() => self.take(accepted, &open).await,
-                () = &mut lingering => break,
+        let lingers_until = tokio::time::Instant::now() + LINGER;
+        while let Ok(accepted) = timeout_at(lingers_until, self.listener.accept()).await {
+            if timeout_at(lingers_until, self.take(accepted, &open)).await.is_err() {
+                break;
             }
         }
         drop(self.listener);
@@ -112,42 +127,45 @@ impl Connections {
         open: &GracefulShutdown,
     ) {
         match accepted {
-            Ok((stream, peer)) => self.connect(stream, peer, open),
+            Ok((stream, peer)) => {
+                let place = self.crowd.place().await;
+                self.connect(stream, peer, place, open);
+            }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                // Out of descriptors, most likely: they come back when connections end.
+                // Out of descriptors, most likely: others have used more of them than was thought.
                 tracing::warn!("a connection cannot be accepted: {error}");
+                self.crowd.send_one_away();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 
-    fn connect(&self, stream: TcpStream, peer: SocketAddr, open: &GracefulShutdown) {
+    fn connect(&self, stream: TcpStream, peer: SocketAddr, place: Place, open: &GracefulShutdown) {
         // An answer is written at once; waiting for more to send with it only costs time.
         let _ = stream.set_nodelay(true);
         let shared = self.shared.clone();
-        let answering = Answering::default();
-        let stream = Patient::new(stream, self.limits.header_timeout, answering.clone());
+        let (standing, number) = (place.standing().clone(), place.number());
+        let ConnectionLimits { max_header, header_timeout, answer_timeout, .. } = self.limits;
+        let patience = Patience { headers: header_timeout, answer: answer_timeout };
+        let stream = Patient::new(stream, patience, standing.clone());
         let service = service_fn(move |request| {
-            let (shared, answering) = (shared.clone(), answering.clone());
-            async move {
-                answering.begin();
-                let response = answer(&shared, peer, request).await;
-                answering.end();
-                Ok::<_, Infallible>(response)
-            }
+            let (shared, standing) = (shared.clone(), standing.clone());
+            async move { Ok::<_, Infallible>(answer(&shared, peer, request, &standing).await) }
         });
         let connection = http1::Builder::new()
-            .max_buf_size(self.limits.max_header)
+            .max_buf_size(max_header)
             // How long a client may take is the stream's business.
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(peer = %peer, "a connection ended early: {error}");
             }
         });
+        self.crowd.can_end(number, task.abort_handle());
     }
 }
 
@@ -157,12 +175,19 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
 }
 
 /// One request: an id, the routes, and a line in the access log.
-async fn answer(shared: &Shared, peer: SocketAddr, mut request: Request<Incoming>) -> Response {
+async fn answer(
+    shared: &Shared,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+    standing: &Arc<Standing>,
+) -> hyper::Response<Outgoing<Body>> {
+    let answering = Answering::begin(standing);
     let id = shared.ids.of(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let line = tracing::enabled!(target: logs::ACCESS, tracing::Level::INFO)
         .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
-    let Ok(mut response) = shared.routes.clone().oneshot(request.map(Body::new)).await;
+    let request = request.map(|body| Body::new(standing::Incoming::new(body, standing.clone())));
+    let Ok(mut response) = shared.routes.clone().oneshot(request).await;
     if let Some((started, method, path)) = line {
         tracing::info!(
             target: logs::ACCESS,
@@ -176,7 +201,7 @@ async fn answer(shared: &Shared, peer: SocketAddr, mut request: Request<Incoming
     if shared.closing.load(Ordering::Acquire) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    response.map(|body| Outgoing::new(body, answering))
 }
 
 /// Ids that are different for each request, and for each start of the server.

@@ -8,6 +8,7 @@
 mod admin;
 mod body;
 mod connection;
+mod crowd;
 mod events;
 mod exchange;
 mod guard;
@@ -20,6 +21,7 @@ mod rollouts;
 mod routes;
 mod segments;
 mod shadow_report;
+mod standing;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
 use crate::telemetry::metrics::Metrics;
 
+pub use body::Bodies;
 pub use connection::{ConnectionLimits, Connections};
 pub use guard::Guard;
 pub use health::Readiness;
@@ -66,6 +69,8 @@ pub struct ApiParts {
     pub metrics: Metrics,
     /// Limits of the wire.
     pub http: HttpConfig,
+    /// How much all bodies together may take.
+    pub bodies: Arc<Bodies>,
     /// Limits of one request's content.
     pub limits: LimitsConfig,
     /// Where this server is, for those who are told how to ask it.

@@ -2,18 +2,19 @@
 //!
 //! A request's line and headers must arrive within a time of their first byte. Between two requests a connection
 //! may rest for much longer: clients keep connections for later, and one that is closed under their hands is a
-//! request that fails.
+//! request that fails. A client that does not take its answer is given up as well.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::standing::{Phase, Standing};
 
 /// How long a connection may rest between two requests.
 const REST: Duration = Duration::from_secs(75);
@@ -22,19 +23,25 @@ const REST: Duration = Duration::from_secs(75);
 #[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
-    header_timeout: Duration,
-    answering: Answering,
-    /// How many requests had been begun when `waiting` was decided on.
-    begun: u64,
+    limits: Patience,
+    standing: Arc<Standing>,
+    /// How many answers had been begun and ended when `waiting` was decided on.
+    answers: u64,
     waiting: Waiting,
     /// When the wait is given up. Set off later than asked for, it is put off again.
     timer: Pin<Box<Sleep>>,
+    /// When a client who takes nothing is given up, while it takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
-/// Told while a request is being answered: then it is the server who is waited for. Counts up at each beginning and
-/// each end, so that it is odd meanwhile.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answering(Arc<AtomicU64>);
+/// How long is waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a request's line and headers.
+    pub(super) headers: Duration,
+    /// For a client to take more of its answer.
+    pub(super) answer: Duration,
+}
 
 /// What the connection waits for, and until when.
 #[derive(Clone, Copy, Debug)]
@@ -47,27 +54,13 @@ enum Waiting {
     No,
 }
 
-impl Answering {
-    pub(super) fn begin(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
-    }
-
-    pub(super) fn end(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn count(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 impl Patient {
-    pub(super) fn new(stream: TcpStream, header_timeout: Duration, answering: Answering) -> Self {
-        let deadline = Instant::now() + header_timeout;
+    pub(super) fn new(stream: TcpStream, limits: Patience, standing: Arc<Standing>) -> Self {
+        let deadline = Instant::now() + limits.headers;
         // A new connection has a request to make, so its first byte is waited for as for headers.
         let waiting = Waiting::ForHeaders(deadline);
         let timer = Box::pin(sleep_until(deadline));
-        Self { stream, header_timeout, answering, begun: 0, waiting, timer }
+        Self { stream, limits, standing, answers: 0, waiting, timer, stalled: None }
     }
 
     /// Nothing has arrived. Gives up when that has been so for too long.
@@ -95,7 +88,8 @@ impl Patient {
         self.waiting = match self.catch_up() {
             Some(waiting @ (Waiting::No | Waiting::ForHeaders(_))) => waiting,
             Some(Waiting::ForRequest(_)) | None => {
-                Waiting::ForHeaders(Instant::now() + self.header_timeout)
+                self.standing.enter(Phase::Arriving);
+                Waiting::ForHeaders(Instant::now() + self.limits.headers)
             }
         };
     }
@@ -103,14 +97,36 @@ impl Patient {
     /// What is waited for by what is known now; none when a request has been answered since and nothing is decided
     /// on yet. An answer may take no time at all, so that nothing is read while it is made.
     fn catch_up(&mut self) -> Option<Waiting> {
-        let count = self.answering.count();
-        if count % 2 == 1 {
+        let answers = self.standing.answers();
+        if self.standing.is_answering() {
             return Some(Waiting::No);
         }
-        if count != std::mem::replace(&mut self.begun, count) {
+        if answers != std::mem::replace(&mut self.answers, answers) {
             return None;
         }
         Some(self.waiting).filter(|waiting| !matches!(waiting, Waiting::No))
+    }
+}
+
+impl Patient {
+    /// Gives up when nothing could be written for too long.
+    fn note_written(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            if self.stalled.take().is_some() {
+                let is_answering = self.standing.is_answering();
+                self.standing.enter(if is_answering { Phase::Working } else { Phase::Resting });
+            }
+            return written;
+        }
+        let patience = self.limits.answer;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        self.standing.enter(Phase::Stalled);
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -136,7 +152,8 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note_written(context, written)
     }
 
     fn poll_write_vectored(
@@ -144,7 +161,8 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.note_written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -165,15 +183,21 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::super::standing::Answering;
     use super::*;
 
-    const HEADERS: Duration = Duration::from_secs(10);
+    const LIMITS: Patience =
+        Patience { headers: Duration::from_secs(10), answer: Duration::from_secs(30) };
 
-    async fn connection(answering: &Answering) -> (Patient, TcpStream) {
+    fn standing() -> Arc<Standing> {
+        Arc::new(Standing::new(Instant::now()))
+    }
+
+    async fn connection(standing: &Arc<Standing>) -> (Patient, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        (Patient::new(server, HEADERS, answering.clone()), client)
+        (Patient::new(server, LIMITS, standing.clone()), client)
     }
 
     async fn how_long(connection: &mut Patient) -> Duration {
@@ -189,42 +213,61 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_who_sends_headers_too_slowly_is_given_up() {
-        let (mut connection, mut client) = connection(&Answering::default()).await;
+        let (mut connection, mut client) = connection(&standing()).await;
         let slowly = tokio::spawn(async move {
             while client.write_all(b"G").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
         let waited = how_long(&mut connection).await;
-        assert!((HEADERS..HEADERS + Duration::from_secs(2)).contains(&waited), "{waited:?}");
+        assert!(
+            (LIMITS.headers..LIMITS.headers + Duration::from_secs(2)).contains(&waited),
+            "{waited:?}"
+        );
         slowly.abort();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_in_use_is_kept_however_fast_the_answers_are() {
-        let answering = Answering::default();
-        let (mut connection, mut client) = connection(&answering).await;
+        let standing = standing();
+        let (mut connection, mut client) = connection(&standing).await;
         let mut byte = [0];
         for _ in 0..100 {
             client.write_all(b"G").await.unwrap();
             connection.read_exact(&mut byte).await.unwrap();
-            answering.begin();
-            answering.end();
+            drop(Answering::begin(&standing));
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_may_rest_between_two_requests_and_a_slow_answer_is_waited_for() {
-        let answering = Answering::default();
-        let (mut connection, _client) = connection(&answering).await;
-        answering.begin();
+        let standing = standing();
+        let (mut connection, _client) = connection(&standing).await;
+        let answering = Answering::begin(&standing);
         let mut byte = [0];
         let long = Duration::from_secs(3600);
         let read = tokio::time::timeout(long, connection.read_exact(&mut byte)).await;
         assert!(read.is_err(), "nobody is given up while a request is answered");
-        answering.end();
+        drop(answering);
         let waited = how_long(&mut connection).await;
         assert!((REST..REST + Duration::from_secs(2)).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_who_does_not_take_its_answer_is_given_up() {
+        let standing = standing();
+        let (mut connection, client) = connection(&standing).await;
+        let begun = Instant::now();
+        let error = loop {
+            if let Err(error) = connection.write_all(&[0; 1 << 16]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(standing.seen().phase, Phase::Stalled);
+        let waited = begun.elapsed();
+        assert!((LIMITS.answer..LIMITS.answer * 2).contains(&waited), "{waited:?}");
+        drop(client);
     }
 }

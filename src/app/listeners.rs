@@ -6,8 +6,10 @@ use axum::Router as Routes;
 use tokio::net::TcpListener;
 
 use super::StartError;
+use super::room::Room;
 use crate::api::{self, Api, Audience, Guard};
 use crate::config::{AdminListener, MetricsListen, ServerConfig};
+use crate::system::descriptors;
 
 /// Where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub(super) struct Listeners {
     admin: Option<TcpListener>,
     metrics: Option<TcpListener>,
     pub(super) addresses: Addresses,
+    room: Room,
 }
 
 impl Listeners {
@@ -52,26 +55,28 @@ impl Listeners {
         let metrics_address = address(&metrics, admin_address);
         let addresses =
             Addresses { http: http_address, admin: admin_address, metrics: metrics_address };
-        Ok(Self { http, admin, metrics, addresses })
+        let room = Room::within(descriptors::raise_limit(), config.http.max_connections);
+        Ok(Self { http, admin, metrics, addresses, room })
     }
 
-    /// Each with what it answers.
+    /// Each with what it answers, and how many may be connected to it.
     pub(super) fn with_routes(
         self,
         api: &Api,
         guard: Guard,
-    ) -> impl Iterator<Item = (TcpListener, Routes)> {
+    ) -> impl Iterator<Item = (TcpListener, Routes, usize)> {
         use Audience::{Clients, Operators, Scrapers};
-        let Self { http, admin, metrics, addresses } = self;
+        let Self { http, admin, metrics, addresses, room } = self;
         let routes = |audiences: &[Audience], guard| api::routes(api.clone(), audiences, guard);
         let http_is_for: &[Audience] = match admin {
             None => &[Clients, Operators, Scrapers],
             Some(_) => &[Clients],
         };
         let of_metrics = Guard::of_metrics(addresses.metrics);
-        let http = (http, routes(http_is_for, guard.clone()));
-        let admin = admin.map(|admin| (admin, routes(&[Operators, Scrapers], guard)));
-        let metrics = metrics.map(|metrics| (metrics, routes(&[Scrapers], of_metrics)));
+        let http = (http, routes(http_is_for, guard.clone()), room.clients);
+        let admin =
+            admin.map(|admin| (admin, routes(&[Operators, Scrapers], guard), room.operators));
+        let metrics = metrics.map(|it| (it, routes(&[Scrapers], of_metrics), room.operators));
         [Some(http), admin, metrics].into_iter().flatten()
     }
 }

@@ -9,7 +9,7 @@ use super::server::{
 use super::source::Entry;
 use super::value::{
     Parsed, above, above_to, address, address_or, duration, names, number, one_of, path,
-    positive_duration, size, some, switch, time_window, url, whole,
+    positive_duration, size, some, switch, time_window, url, whole, whole_or,
 };
 
 const KIB: u64 = 1 << 10;
@@ -62,6 +62,7 @@ impl HttpConfig {
         section.read("max_header", &mut self.max_header, size(8 * KIB..=16 * MIB));
         section.read("header_timeout", &mut self.header_timeout, positive_duration);
         section.read("body_timeout", &mut self.body_timeout, positive_duration);
+        section.read("max_connections", &mut self.max_connections, whole_or("auto", 1..));
     }
 }
 

@@ -61,8 +61,10 @@ pub struct HttpConfig {
     pub max_header: usize,
     /// Within which the headers must have arrived (10 s).
     pub header_timeout: Duration,
-    /// Within which the body must have arrived (30 s).
+    /// Within which the body must have arrived, and within which a client must take more of its answer (30 s).
     pub body_timeout: Duration,
+    /// Connections at once; `None`, the default, for as many as there are descriptors for, but 10 000 at most.
+    pub max_connections: Option<usize>,
 }
 
 /// `[grpc]`: the gRPC listener.
@@ -333,6 +335,7 @@ impl Default for HttpConfig {
             max_header: 16 * KIB,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            max_connections: None,
         }
     }
 }

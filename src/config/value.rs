@@ -136,6 +136,24 @@ where
     }
 }
 
+/// A whole number within limits, or a word that leaves it to the server.
+pub(super) fn whole_or<T>(
+    word: &'static str,
+    limits: impl RangeBounds<T>,
+) -> impl Fn(&Entry) -> Parsed<Option<T>>
+where
+    T: TryFrom<i64> + PartialOrd + Display,
+{
+    let expected = format!("a whole number {} or \"{word}\"", described(&limits));
+    let whole = whole(limits);
+    move |entry| {
+        if entry.text() == Some(word) {
+            return Ok(None);
+        }
+        whole(entry).map(Some).map_err(|_| Wrong::expected(entry, &expected))
+    }
+}
+
 /// A number within limits.
 pub(super) fn number(limits: impl RangeBounds<f64>) -> impl Fn(&Entry) -> Parsed<f64> {
     move |entry| {

@@ -6,6 +6,7 @@
 pub mod breadcrumbs;
 pub mod cgroup;
 pub mod cores;
+pub mod descriptors;
 pub mod filesystem;
 pub mod process;
 pub mod rehearsal;

@@ -155,10 +155,12 @@ async fn answer(
     // The key may be a part of the body, and then it decides where the request goes. Without one, the version that
     // cannot be loaded is told before the body is read.
     let body = match (&pin, route.key()) {
-        (None, Some(StickyKey::Field(_))) => match body::read(headers, body, &api.http).await {
-            Ok(body) => Received::Whole(body),
-            Err(problem) => return Ok(failed(By::stable(route.stable().clone()), problem)),
-        },
+        (None, Some(StickyKey::Field(_))) => {
+            match body::read(headers, body, &api.http, &api.bodies).await {
+                Ok(body) => Received::Whole(body),
+                Err(problem) => return Ok(failed(By::stable(route.stable().clone()), problem)),
+            }
+        }
         (Some(_), _) | (None, Some(StickyKey::Header(_)) | None) => Received::Not(body),
     };
     if let Received::Whole(_) = body {
@@ -173,7 +175,7 @@ async fn answer(
     };
     let body = match body {
         Received::Whole(body) => body,
-        Received::Not(body) => match body::read(headers, body, &api.http).await {
+        Received::Not(body) => match body::read(headers, body, &api.http, &api.bodies).await {
             Ok(body) => body,
             Err(problem) => return Ok(failed(by, problem)),
         },
@@ -185,7 +187,7 @@ async fn answer(
 /// A body that may still have to come.
 enum Received {
     Not(Body),
-    Whole(Bytes),
+    Whole(body::Whole),
 }
 
 /// What the request sticks to a version by, where versions are chosen so and it has that.

@@ -127,7 +127,7 @@ async fn follow(
     body: Body,
 ) -> Result<Response, Problem> {
     let verb = command::verb(verb)?;
-    let body = body::read(headers, body, &api.http).await?;
+    let body = body::read(headers, body, &api.http, &api.bodies).await?;
     let name: ModelName = model.parse().map_err(|_| no_such_model(model))?;
     let command = command::read(verb, &body)?;
     let if_match = match IfMatch::of(headers) {

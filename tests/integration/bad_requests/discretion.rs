@@ -153,7 +153,7 @@ fn the_body_is_not_repeated() {
         format!(r#"{{"signature_name": "{secret}", "instances": [[1, 2, 3, 4]]}}"#),
         format!(r#"{{"instances": [[1, 2, 3, 4]], "instances": "{secret}"}}"#),
         format!(r#""{secret}""#),
-        format!("{secret}"),
+        secret.to_owned(),
     ] {
         let answer = server.predict("iris", &body);
         assert_eq!(answer.status, 400, "{body}");
