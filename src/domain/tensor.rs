@@ -298,6 +298,19 @@ impl ValueView<'_> {
             Self::ClassScores(scores) => Some(scores.rows),
         }
     }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Tensor(tensor) => tensor.elements.len(),
+            Self::ClassScores(scores) => scores.scores.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The product of the dimensions, or `None` where it overflows.

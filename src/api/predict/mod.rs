@@ -22,6 +22,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::decode::{DecodeError, Decoded, Expected, Form};
 use super::exchange::{By, Cause, Exchanged, Failure, Question, Record, Time, Wire, exchange};
@@ -30,6 +31,7 @@ use super::segments::Segments;
 use super::{Api, body, models};
 use crate::config::LimitsConfig;
 use crate::domain::route::{Pin, StickyKey};
+use crate::domain::tensor::ValueView;
 use crate::serving::{ModelRoute, Outputs, RouteError, Servable};
 use crate::telemetry::metrics::{self, Rejection};
 
@@ -194,7 +196,9 @@ enum Received {
 fn key(route: &ModelRoute, headers: &HeaderMap, body: &Received) -> Option<Vec<u8>> {
     match (route.key()?, body) {
         (StickyKey::Header(name), _) => Some(headers.get(name)?.as_bytes().to_vec()),
-        (StickyKey::Field(name), Received::Whole(body)) => sticky::field(name, body),
+        (StickyKey::Field(name), Received::Whole(body)) => {
+            aside(body.len(), || sticky::field(name, body))
+        }
         (StickyKey::Field(_), Received::Not(_)) => None,
     }
 }
@@ -215,7 +219,8 @@ impl Wire for JsonWire<'_> {
             naming: servable.naming(),
             limits: self.limits,
         };
-        let Decoded { inputs, form } = decode::decode(self.body, expected).map_err(not_decoded)?;
+        let decoded = aside(self.body.len(), || decode::decode(self.body, expected));
+        let Decoded { inputs, form } = decoded.map_err(not_decoded)?;
         let outputs = (0..servable.signature().outputs.len()).collect();
         Ok(Question { inputs, outputs, form })
     }
@@ -227,13 +232,26 @@ impl Wire for JsonWire<'_> {
         outputs: &Outputs,
     ) -> Result<Vec<u8>, Problem> {
         let specs = servable.signature().outputs.iter();
+        let views = outputs.views();
+        let elements: usize = views.iter().map(ValueView::len).sum();
         let outputs: Vec<encode::Named<'_>> = specs
-            .zip(outputs.views())
+            .zip(views)
             .map(|(spec, output)| encode::Named { name: spec.name(), value: output })
             .collect();
-        encode::encode(*form, &outputs, &servable.naming().classes)
+        let classes = &servable.naming().classes;
+        aside(elements * BYTES_OF_ELEMENT, || encode::encode(*form, &outputs, classes))
             .map_err(|error| Problem::bad_request("not_per_row", error.to_string()))
     }
+}
+
+/// About how many bytes an element takes as text.
+const BYTES_OF_ELEMENT: usize = 8;
+
+/// Does work on so many bytes of text. A lot of it is done where the thread's other requests need not wait for it.
+fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    const MUCH: usize = 256 << 10;
+    let may_leave = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if bytes > MUCH && may_leave() { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// The smaller of what the model's settings give and what the client asks for.
