@@ -66,14 +66,10 @@ pub(crate) fn check_file(
     folder: &Path,
     limits: &ContractLimits,
 ) -> Result<Contract, ContractError> {
-    /// Protobuf counts in signed numbers of 32 bits.
-    const MOST_BYTES: u64 = i32::MAX as u64;
     if bytes == 0 {
         return Err(NotAModel::Empty.into());
     }
-    if bytes > MOST_BYTES {
-        return Err(ContractError::TooLarge { bytes });
-    }
+    check_size(bytes)?;
     let reader = Reader::new(file, bytes, limits);
     let mut walk = Walk::new(reader, Beside::of(folder), limits);
     let error = match walk.check() {
@@ -82,6 +78,13 @@ pub(crate) fn check_file(
     };
     let beginning = walk.beginning().map_err(ContractError::Unreadable)?;
     Err(NotAModel::by_its_beginning(beginning).map_or(error, ContractError::from))
+}
+
+/// Says whether protobuf can hold a model's file, which needs no look into it.
+pub(super) fn check_size(bytes: u64) -> Result<(), ContractError> {
+    /// Protobuf counts in signed numbers of 32 bits.
+    const MOST_BYTES: u64 = i32::MAX as u64;
+    if bytes > MOST_BYTES { Err(ContractError::TooLarge { bytes }) } else { Ok(()) }
 }
 
 /// Whether the file may be something else altogether.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::contract;
 use super::super::fingerprint::{Fingerprint, Stamp};
 use super::walk::{Entry, Kind, Walk};
 use crate::system::filesystem::path_of;
@@ -64,6 +65,7 @@ impl VersionFiles {
         let file = walk.shown(path);
         let stamp =
             walk.stamp(path).map_err(|error| NoVersion::unreadable(file.clone(), &error))?;
+        check_size(&file, stamp)?;
         Ok(Self {
             fingerprint: Fingerprint::of([(MODEL, stamp)]),
             files: vec![VersionFile { name: MODEL.to_owned(), path: path.to_path_buf(), stamp }],
@@ -87,6 +89,9 @@ impl VersionFiles {
             reason: error.to_string(),
         })?;
         collection.files.sort_by(|left, right| left.name.cmp(&right.name));
+        for model in collection.files.iter().filter(|file| file.name == MODEL) {
+            check_size(&file, model.stamp)?;
+        }
         Ok(Self {
             fingerprint: collection.fingerprint(),
             files: collection.files,
@@ -127,6 +132,12 @@ impl NoVersion {
             _ => Self::Unreadable { reason: format!("`{file}` cannot be read: {error}"), file },
         }
     }
+}
+
+/// A model that is too large for its form is not even copied.
+fn check_size(file: &str, stamp: Stamp) -> Result<(), NoVersion> {
+    contract::check_size(stamp.size)
+        .map_err(|error| NoVersion::Unreadable { file: file.to_owned(), reason: error.to_string() })
 }
 
 /// The model in a version's folder: `model.onnx`, or the only `.onnx` file there is.

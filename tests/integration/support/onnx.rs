@@ -3,10 +3,15 @@
 //! ONNX is protobuf, of which this takes two forms: numbers, and everything else by its length. Below the models are
 //! the functions that write both, and the parts of a model that most of them need.
 
-/// A model that adds two numbers, f32, which stand in another file.
+/// A model that adds two numbers, f32, which are all that is in another file.
 pub(crate) fn adder_with_external_data(location: &str) -> Vec<u8> {
+    adder_with_external_data_at(location, "0", "8")
+}
+
+/// The same, with words of its own for the place in the file.
+pub(crate) fn adder_with_external_data_at(location: &str, offset: &str, length: &str) -> Vec<u8> {
     let entry = |key: &str, value: &str| bytes(13, &[text(1, key), text(2, value)]);
-    let place = [entry("location", location), entry("offset", "0"), entry("length", "8")];
+    let place = [entry("location", location), entry("offset", offset), entry("length", length)];
     let summands = [number(1, 2), number(2, 1), text(8, "c"), place.concat(), number(14, 1)];
     let graph = [node("Add", &["X", "c"], "Y"), text(2, "g"), bytes(5, &summands)];
     model(&[graph.concat(), port(11, "X"), port(12, "Y")].concat(), 0)
@@ -48,9 +53,6 @@ impl HeavyAdder {
 pub(crate) fn adder_with_a_trap(summand: f32) -> Vec<u8> {
     const F32: u64 = 1;
     const I64: u64 = 7;
-    let constant = |name: &str, dtype: u64, value: &[u8]| {
-        bytes(5, &[number(2, dtype), text(8, name), bytes(9, &[value.to_vec()])])
-    };
     let graph = [
         cast("X", "whole", I64),
         node("Div", &["whole", "minus_one"], "quotient"),
@@ -60,17 +62,24 @@ pub(crate) fn adder_with_a_trap(summand: f32) -> Vec<u8> {
         node("Add", &["X", "nothing_as_float"], "same"),
         node("Add", &["same", "c"], "Y"),
         text(2, "g"),
-        constant("minus_one", I64, &(-1_i64).to_le_bytes()),
-        constant("zero", I64, &0_i64.to_le_bytes()),
-        constant("c", F32, &summand.to_le_bytes()),
+        constant("minus_one", I64, &[], &(-1_i64).to_le_bytes()),
+        constant("zero", I64, &[], &0_i64.to_le_bytes()),
+        constant("c", F32, &[], &summand.to_le_bytes()),
     ];
     model(&[graph.concat(), port(11, "X"), port(12, "Y")].concat(), 0)
 }
 
-fn cast(input: &str, output: &str, to: u64) -> Vec<u8> {
+/// A node that turns numbers into those of another type.
+pub(crate) fn cast(input: &str, output: &str, to: u64) -> Vec<u8> {
     const INT: u64 = 2;
     let to = bytes(5, &[text(1, "to"), number(3, to), number(20, INT)]);
     bytes(1, &[text(1, input), text(2, output), text(4, "Cast"), to])
+}
+
+/// A tensor of the model's, of a type by its number in ONNX, with its bytes.
+pub(crate) fn constant(name: &str, dtype: u64, shape: &[u64], value: &[u8]) -> Vec<u8> {
+    let dims: Vec<u8> = shape.iter().flat_map(|dim| number(1, *dim)).collect();
+    bytes(5, &[dims, number(2, dtype), text(8, name), bytes(9, &[value.to_vec()])])
 }
 
 /// A model whose graph goes on for some more bytes. Its operators are those of version 18.

@@ -1,6 +1,7 @@
 //! Models, good and bad, and what the check says of them.
 
 mod external;
+mod files;
 mod form;
 mod limits;
 mod operators;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use self::onnx::{bytes, model, node, number, port, text};
 use super::*;
 
+#[path = "../../../../tests/integration/support/hostile.rs"]
+mod hostile;
 #[path = "../../../../tests/integration/support/onnx.rs"]
 mod onnx;
 
