@@ -42,6 +42,9 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod domain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod onnx;
 pub mod repository;
 pub mod serving;

@@ -38,6 +38,8 @@ pub use body::Bodies;
 pub use connection::{ConnectionLimits, Connections};
 pub use guard::Guard;
 pub use health::Readiness;
+#[cfg(feature = "fuzzing")]
+pub(crate) use predict::decode_anything;
 pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
 

@@ -39,6 +39,12 @@ impl ServerConfig {
         Self::from_layers(&text, file, overlay(environment, overrides))
     }
 
+    /// Understands the text of a settings file as if there were nothing else.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn from_text(text: &str) -> Result<Self, ConfigError> {
+        Self::from_layers(text, Path::new(DEFAULT_FILE), Overlay::new())
+    }
+
     pub(super) fn from_layers(
         text: &str,
         file: &Path,

@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["delivery", "repository", "shadow", "serving", "domain", "config", "telemetry", "system"],
     ),
     ("webhooks", &["delivery", "domain", "config", "telemetry", "system"]),
+    ("fuzzing", &["api", "config", "repository"]),
     (
         "app",
         &[

@@ -6,6 +6,8 @@ mod columns;
 mod decode;
 mod element;
 mod encode;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod json;
 mod members;
 mod nested;
@@ -34,6 +36,9 @@ use crate::domain::route::{Pin, StickyKey};
 use crate::domain::tensor::ValueView;
 use crate::serving::{ModelRoute, Outputs, RouteError, Servable};
 use crate::telemetry::metrics::{self, Rejection};
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::fuzzing::decode_anything;
 
 /// The header by which a client asks for less time than the model's settings give.
 const TIMEOUT: &str = "x-request-timeout";

@@ -1,0 +1,41 @@
+//! The ways in for the targets in `tests/fuzz`, which know nothing of what is private. Only there with the feature
+//! `fuzzing`.
+//!
+//! Each takes whatever a fuzzer makes up, and panics where a promise is broken.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use crate::config::{ModelConfig, ServerConfig};
+use crate::repository::contract::{ContractLimits, check_file};
+
+/// The check of a model's file, beside which there are the files of a folder: it says yes, or one printable sentence.
+pub fn contract(model: &[u8], folder: &Path) {
+    let limits = ContractLimits::default();
+    if let Err(error) = check_file(Cursor::new(model), model.len() as u64, folder, &limits) {
+        assert_is_printable(&error.to_string());
+    }
+}
+
+/// The body of a predict request, after a byte that chooses for which model.
+pub fn predict(input: &[u8]) {
+    if let Some(sentence) = crate::api::decode_anything(input) {
+        assert_is_printable(&sentence);
+    }
+}
+
+/// A text as the server's settings and as a model's.
+pub fn settings(text: &str) {
+    if let Err(error) = ServerConfig::from_text(text) {
+        assert!(!error.to_string().is_empty());
+    }
+    if let Err(error) = ModelConfig::parse(text, "model.toml") {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+fn assert_is_printable(sentence: &str) {
+    const LONGEST: usize = 4000;
+    assert!(!sentence.is_empty() && sentence.len() < LONGEST, "{} bytes", sentence.len());
+    assert!(!sentence.contains(char::is_control), "{sentence:?}");
+}
