@@ -9,7 +9,7 @@
 //! makes a content answer; the [`Reaper`] frees it again. Which version is loaded, and gets traffic, is decided
 //! elsewhere. What is known of each version, and why it is or is not served, is in the [`Registry`].
 
-mod contract;
+pub(crate) mod contract;
 mod fingerprint;
 mod intake;
 mod layout;
