@@ -23,13 +23,14 @@ use crate::delivery::{
 };
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
-    ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository, RepositoryParts,
-    StoreError,
+    Checker, CheckerParts, ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository,
+    RepositoryParts, StoreError,
 };
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
 use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
+use crate::system::{memory, process};
 use crate::telemetry::metrics::Metrics;
 use crate::webhooks::{Hook, HookError, Webhooks};
 
@@ -278,7 +279,19 @@ impl Releasing<'_> {
     fn start(self, state: State, inbox: Inbox) -> std::io::Result<(Repository, JoinHandle<()>)> {
         let State { store, journal, recovered, crashes } = state;
         let api = self.api;
+        let repository = &self.config.repository;
+        let checker = repository.trial.then(|| {
+            Checker::new(CheckerParts {
+                program: repository.trial_program.clone().unwrap_or_else(process::program),
+                library: self.runtime.library().to_path_buf(),
+                version: self.runtime.version().to_owned(),
+                timeout: repository.load_timeout,
+                state: self.config.state.clone(),
+            })
+        });
         let loader = LoaderParts {
+            checker: checker.clone(),
+            memory_budget: memory_budget(repository.memory_budget),
             runtime: self.runtime,
             load_timeout: self.config.repository.load_timeout,
             registry: api.registry.clone(),
@@ -286,6 +299,7 @@ impl Releasing<'_> {
         let delivery = api.delivery.clone();
         let fleet = Fleet::new(FleetParts {
             store: store.clone(),
+            checker,
             loader: Loader::start(loader, move |done| delivery.load_done(done))?,
             reaper: Reaper::start()?,
             router: api.router.clone(),
@@ -348,6 +362,15 @@ fn read_token(path: &Path) -> Result<String, StartError> {
     match text.trim() {
         "" => Err(unusable("the file is empty".to_owned())),
         token => Ok(token.to_owned()),
+    }
+}
+
+/// Bytes that the process may have. A part of what there is stays free, for requests and for what the system keeps of
+/// files.
+fn memory_budget(set: u64) -> Option<u64> {
+    match set {
+        0 => memory::available().map(|bytes| bytes / 5 * 4),
+        set => Some(set),
     }
 }
 

@@ -111,7 +111,7 @@ fn version_json(known: &VersionView, parts: &Parts<'_>) -> Value {
         "file": known.file,
         "file_present": known.file_present,
         "bytes": known.bytes,
-        "memory_bytes": null,
+        "memory_bytes": known.memory,
         "load_ms": known.load_time.map(|time| time.as_millis() as u64),
         "signature": known.signature.as_ref().map(signature_json),
     })
@@ -150,7 +150,8 @@ impl<'r> Parts<'r> {
     }
 }
 
-fn signature_json(signature: &Signature) -> Value {
+/// Names, element types and shapes, as the admin routes show them.
+pub(crate) fn signature_json(signature: &Signature) -> Value {
     let inputs: Vec<Value> = signature.inputs.iter().map(tensor_json).collect();
     let outputs: Vec<Value> = signature.outputs.iter().map(output_json).collect();
     json!({ "inputs": inputs, "outputs": outputs })
@@ -202,6 +203,7 @@ mod tests {
             file_present: true,
             bytes: None,
             load_time: None,
+            memory: None,
             signature: None,
         }
     }

@@ -34,6 +34,7 @@ use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
 use crate::telemetry::metrics::Metrics;
 
+pub(crate) use admin::signature_json;
 pub use body::Bodies;
 pub use connection::{ConnectionLimits, Connections};
 pub use guard::Guard;

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+mod check;
+mod check_inside;
 mod client;
 mod events;
 mod models;
@@ -30,6 +32,11 @@ enum Command {
     Models(models::Flags),
     /// Follow the rollouts of a running server, and steer them.
     Rollout(rollout::Flags),
+    /// Find out whether models can be served, each in a process of its own.
+    Check(check::Flags),
+    /// The process of its own.
+    #[command(hide = true)]
+    CheckInside(check_inside::Flags),
     /// Play a model's rollout plan against traffic that you describe, thousands of times.
     Simulate(simulate::Flags),
 }
@@ -41,6 +48,8 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(flags)) => serve::run(flags),
         Some(Command::Models(flags)) => models::run(&flags),
         Some(Command::Rollout(flags)) => rollout::run(&flags),
+        Some(Command::Check(flags)) => check::run(&flags),
+        Some(Command::CheckInside(flags)) => check_inside::run(&flags),
         Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),
     }

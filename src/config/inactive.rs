@@ -8,26 +8,14 @@ use std::collections::BTreeMap;
 use super::section::{Findings, Setting};
 
 /// Keys and whole tables of the server's settings.
-const SERVER: &[&str] = &[
-    "capture",
-    "grpc",
-    "metrics.compat",
-    "repository.memory_budget",
-    "repository.trial",
-    "shadow.mode",
-    "shadow.window",
-];
+const SERVER: &[&str] = &["capture", "grpc", "metrics.compat", "shadow.mode", "shadow.window"];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
-const AS_IT_IS: &[(&str, &str)] = &[
-    ("capture.mode", "off"),
-    ("grpc.listen", "off"),
-    ("repository.trial", "false"),
-    ("shadow.mode", "live"),
-];
+const AS_IT_IS: &[(&str, &str)] =
+    &[("capture.mode", "off"), ("grpc.listen", "off"), ("shadow.mode", "live")];
 
 /// Whether this version opens the gRPC listener.
 pub(super) fn speaks_grpc() -> bool {

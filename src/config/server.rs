@@ -109,8 +109,11 @@ pub struct RepositoryConfig {
     pub trial: bool,
     /// Whether events of the file system come on top of the looks (yes).
     pub events: bool,
-    /// Bytes that loaded versions may take; 0, the default, for 80 % of the cgroup's memory.
+    /// Bytes that the server may have once a version is loaded; 0, the default, for 80 % of what the cgroup or the
+    /// machine has.
     pub memory_budget: u64,
+    /// The program that tries versions, where it is not the one that runs; never a setting.
+    pub trial_program: Option<PathBuf>,
     /// Contents kept of each model for undo (10).
     pub keep_revisions: usize,
 }
@@ -361,6 +364,7 @@ impl Default for RepositoryConfig {
             trial: true,
             events: true,
             memory_budget: 0,
+            trial_program: None,
             keep_revisions: 10,
         }
     }

@@ -230,6 +230,13 @@ impl Controller {
                 Message::Freed(model) => {
                     self.fleet.freed(&model);
                     self.touched.insert(model);
+                    let waiting =
+                        self.releases.iter().filter(|(_, it)| it.release.waits_for_room());
+                    happenings.extend(waiting.map(|(model, _)| Happening {
+                        model: model.clone(),
+                        event: Event::RoomMade,
+                        reply: None,
+                    }));
                 }
                 Message::Stop => {}
             }

@@ -17,10 +17,11 @@ use crate::domain::model::{Digest, ModelName};
 use crate::domain::rollout::{Contract, Event, LoadFailure, Pair, Phase, Release, Revision};
 use crate::domain::time::Moment;
 use crate::repository::{
-    Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
+    Checker, Content, ContentStore, FileNote, LoadDone, LoadOrder, Loader, Reaper, Registry,
 };
 use crate::serving::{ModelRoute, Router, Servable, Trial};
 use crate::shadow::Shadow;
+use crate::telemetry::metrics;
 
 /// The loaded versions of all models.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Fleet {
 pub struct FleetParts {
     /// Where contents lie.
     pub store: Arc<ContentStore>,
+    /// What tries them, and remembers what it found out.
+    pub checker: Option<Checker>,
     /// What loads them.
     pub loader: Loader,
     /// What frees them.
@@ -376,7 +379,9 @@ impl Fleet {
                 *self.draining.entry(model.clone()).or_default() += 1;
                 let (registry, model) = (self.parts.registry.clone(), model.clone());
                 let delivery = self.parts.delivery.clone();
+                let label = retired.servable.version().clone();
                 let note = move || {
+                    metrics::version_memory(&model, &label, 0);
                     registry.enter_if_draining(&model, &digest, SystemTime::now());
                     delivery.freed(&model);
                 };
@@ -397,6 +402,9 @@ impl Fleet {
     pub(super) fn collect(&self, kept: &HashSet<Digest>) {
         if let Err(error) = self.parts.store.collect(|digest| kept.contains(digest)) {
             tracing::warn!("contents that nothing uses any more cannot be removed: {error}");
+        }
+        if let Some(checker) = &self.parts.checker {
+            checker.forget_all_but(|digest| kept.contains(digest));
         }
     }
 }

@@ -180,7 +180,7 @@ impl Controller {
             | Event::LoadFailed(..)
             | Event::Crashed(_) => self.undecided.push((model.clone(), event)),
             // Whoever asked is told; judges judge again, perhaps another rollout; and time goes on passing.
-            Event::Command(_) | Event::Judged(_) | Event::Tick => {}
+            Event::Command(_) | Event::Judged(_) | Event::RoomMade | Event::Tick => {}
         }
     }
 

@@ -50,6 +50,17 @@ impl Signal {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Segmentation, Self::Bus, Self::Arithmetic, Self::Abort, Self::IllegalInstruction];
+
+    /// What it mostly says of the one who raised it, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Segmentation => "memory that is not there, or a stack that is full",
+            Self::Bus => "memory whose file is gone",
+            Self::Arithmetic => "an integer division that cannot be done",
+            Self::Abort => "the library gave up",
+            Self::IllegalInstruction => "an instruction that this processor does not have",
+        }
+    }
 }
 
 impl fmt::Display for Signal {

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::signature::{Dim, OutputSpec, Shape, Signature};
 use super::tensor::{ElementsView, Tensor, ValueView};
 
@@ -28,7 +30,8 @@ pub enum Batching {
 }
 
 /// Why a version's requests run one by one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Alone {
     /// An input or output has no first dimension of any size.
     FixedRows {

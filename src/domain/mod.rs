@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod retrying;
 pub mod rollout;
+pub mod room;
 pub mod route;
 pub mod sampling;
 pub mod signature;

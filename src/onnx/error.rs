@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::rejection::Rejection;
+
 /// Why there is no ONNX Runtime in this process.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -49,9 +51,11 @@ fn lines(places: &[LookedAt]) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// ONNX Runtime does not accept the model.
-    #[error("ONNX Runtime does not accept the model: {message}")]
+    #[error("{reason}")]
     Rejected {
-        /// ONNX Runtime's own words, for the operator.
+        /// In our words.
+        reason: Rejection,
+        /// ONNX Runtime's own words.
         message: String,
     },
     /// The model loads, but takes or gives something that this server has no form for.

@@ -12,6 +12,7 @@ mod error;
 mod library;
 mod output;
 mod probe;
+mod rejection;
 mod runtime;
 mod session;
 mod signature;
@@ -19,6 +20,7 @@ mod stop;
 
 pub use error::{LoadError, LookedAt, RunError, RuntimeError};
 pub use output::Output;
+pub use rejection::Rejection;
 pub use runtime::Runtime;
 pub use session::{Session, SessionOptions};
 pub use stop::StopFlag;

@@ -14,6 +14,7 @@ use ort::{AsPointer, ortsys};
 
 use super::error::{LoadError, RunError, without_source_places};
 use super::output::Output;
+use super::rejection::Rejection;
 use super::runtime::Runtime;
 use super::signature;
 use super::stop::StopFlag;
@@ -30,11 +31,14 @@ pub struct SessionOptions {
     /// Threads inside one node. One is best for small models: the server's own threads run requests
     /// side by side.
     pub intra_op_threads: usize,
+    /// Whether the library keeps the memory of a run for the next one. That spares the system's giving it anew, and
+    /// costs as much as the largest run has ever taken.
+    pub keeps_memory: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { intra_op_threads: 1 }
+        Self { intra_op_threads: 1, keeps_memory: false }
     }
 }
 
@@ -246,7 +250,7 @@ fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Resul
         .with_optimization_level(GraphOptimizationLevel::All)?
         // The arena never gives memory back; without it an idle model costs its weights.
         .with_execution_providers([ort::ep::CPU::default()
-            .with_arena_allocator(false)
+            .with_arena_allocator(options.keeps_memory)
             .build()
             .error_on_failure()])?
         .commit_from_file(path)
@@ -254,7 +258,11 @@ fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Resul
 
 fn rejected(message: &str) -> LoadError {
     tracing::debug!("ONNX Runtime's own words on a model that it does not accept: {message}");
-    LoadError::Rejected { message: printable(&without_source_places(message), LONGEST_REASON) }
+    let reason = Rejection::of(message);
+    LoadError::Rejected {
+        reason,
+        message: printable(&without_source_places(message), LONGEST_REASON),
+    }
 }
 
 fn run_error(error: &ort::Error, stop: &StopFlag) -> RunError {

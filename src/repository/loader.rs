@@ -1,32 +1,39 @@
 //! From a content in the store to a warm, loaded version.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::contract::{self, ContractError, ContractLimits};
+use super::check::{Checker, Facts};
+use super::features::check_features;
+use super::not_loaded::NotLoaded;
 use super::registry::Registry;
+use super::warm_up::warm_up;
 use crate::config::ModelConfig;
 use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
-use crate::domain::rollout::{Contract, LoadFailure, Revision, Unfit};
-use crate::domain::signature::{Dim, Signature, TensorSpec};
-use crate::domain::tensor::{Tensor, element_count};
-use crate::domain::wording::without_paths;
-use crate::onnx::{LoadError, RunError, Runtime, Session, SessionOptions, StopFlag};
+use crate::domain::rollout::{Contract, LoadFailure, Revision};
+use crate::onnx::{RunError, Runtime, Session, SessionOptions, StopFlag};
 use crate::serving::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
 use crate::telemetry::metrics;
 
-/// A thread that loads versions, one at a time, so that a load never takes more than one core from requests.
-/// Cheap to clone; it ends with the last handle.
+/// Threads that try versions, and one that loads them, one at a time, so that a load never takes more than one core
+/// from requests. Cheap to clone; they end with the last handle.
 #[derive(Clone, Debug)]
 pub struct Loader(Sender<LoadOrder>);
+
+/// How many versions are tried at the same time: one that takes its time does not hold up the others.
+const CHECKERS: usize = 2;
 
 /// What a [`Loader`] works with.
 #[derive(Debug)]
 pub struct LoaderParts {
+    /// What tries each version first, where that is wanted.
+    pub checker: Option<Checker>,
+    /// Bytes that the process may have once a version is loaded; none where nothing is known.
+    pub memory_budget: Option<u64>,
     /// What loads models.
     pub runtime: Runtime,
     /// How long a warm-up may take.
@@ -54,6 +61,12 @@ pub struct LoadOrder {
     pub stable_path: Option<PathBuf>,
 }
 
+impl LoadOrder {
+    pub(super) fn path(&self) -> Result<&Path, NotLoaded> {
+        self.path.as_deref().ok_or(NotLoaded::NotKept)
+    }
+}
+
 impl From<&ModelConfig> for ServableSettings {
     fn from(config: &ModelConfig) -> Self {
         Self {
@@ -78,53 +91,8 @@ pub struct LoadDone {
     pub outcome: Result<Arc<Servable>, LoadFailure>,
 }
 
-/// Why a version was not loaded.
-#[derive(Debug, thiserror::Error)]
-enum NotLoaded {
-    /// Its content is not there any more.
-    #[error("its content is not kept any more (`repository.keep_revisions`)")]
-    NotKept,
-    /// Its file is not what a model's file must be.
-    #[error(transparent)]
-    NoContract(ContractError),
-    /// The model cannot be used.
-    #[error(transparent)]
-    Broken(LoadError),
-    /// The model's settings do not fit it.
-    #[error("{0}")]
-    Misfit(String),
-    /// Clients of the stable version could not go on with it.
-    #[error(transparent)]
-    Unfit(Unfit),
-    /// It did not get warm in time.
-    #[error("a trial run took longer than {}", humantime::format_duration(*.0))]
-    TooSlow(Duration),
-}
-
-impl NotLoaded {
-    /// The reason as it is shown. The library names files by their full paths, which are nobody's business.
-    fn reason(&self, order: &LoadOrder) -> String {
-        let reason = self.to_string();
-        match (self, &order.path) {
-            (Self::Broken(_), Some(path)) => {
-                without_paths(&reason.replace(&path.display().to_string(), &order.file))
-            }
-            // The words are ours, and names of tensors often look like paths.
-            (
-                Self::NoContract(_)
-                | Self::Misfit(_)
-                | Self::Unfit(_)
-                | Self::TooSlow(_)
-                | Self::NotKept,
-                _,
-            )
-            | (Self::Broken(_), None) => reason,
-        }
-    }
-}
-
 impl Loader {
-    /// Starts the thread. `on_done` is told how each load ended.
+    /// Starts the threads. `on_done` is told how each load ended.
     ///
     /// # Errors
     /// What the system says when it has no room for a thread.
@@ -133,16 +101,31 @@ impl Loader {
         on_done: impl Fn(LoadDone) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, ordered) = channel::<LoadOrder>();
+        let (check, checked) = sync_channel(CHECKERS);
+        let (parts, ordered) = (Arc::new(parts), Arc::new(Mutex::new(ordered)));
+        for _ in 0..CHECKERS {
+            let (parts, ordered, check) = (parts.clone(), ordered.clone(), check.clone());
+            std::thread::Builder::new().name("checker".to_owned()).spawn(move || {
+                // The lock is held while there is nothing to do, and only then.
+                let next = || ordered.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(order) = next() {
+                    let facts = parts.check(&order);
+                    if check.send((order, facts)).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        }
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
-            while let Ok(order) = ordered.recv() {
-                let outcome = parts.load_and_note(&order);
+            while let Ok((order, facts)) = checked.recv() {
+                let outcome = parts.load_and_note(&order, facts);
                 on_done(LoadDone { order, outcome });
             }
         })?;
         Ok(Self(orders))
     }
 
-    /// Has a version loaded, after what was ordered before.
+    /// Has a version loaded, after most of what was ordered before.
     pub fn load(&self, order: LoadOrder) {
         // When the thread is gone the process is about to end.
         let _ = self.0.send(order);
@@ -150,18 +133,20 @@ impl Loader {
 }
 
 impl LoaderParts {
-    /// Loads a version, and writes down how it went.
-    fn load_and_note(&self, order: &LoadOrder) -> Result<Arc<Servable>, LoadFailure> {
+    /// Loads a version that has passed its check, and writes down how it went.
+    fn load_and_note(
+        &self,
+        order: &LoadOrder,
+        checked: Result<Option<Facts>, NotLoaded>,
+    ) -> Result<Arc<Servable>, LoadFailure> {
         let (model, Revision { label, digest }) = (&order.model, &order.revision);
         let enter = |state| self.registry.enter(model, digest, state, SystemTime::now());
         let started = Instant::now();
-        let outcome = self.load(order, enter);
+        let outcome = checked.and_then(|facts| self.load(order, facts.as_ref(), enter));
         let elapsed = started.elapsed();
         let error = match outcome {
             Ok(servable) => {
-                self.registry.update(model, digest, |known| {
-                    known.load_time = Some(elapsed);
-                });
+                self.registry.update(model, digest, |known| known.load_time = Some(elapsed));
                 enter(VersionState::Ready);
                 metrics::version_loaded(model, elapsed);
                 tracing::info!(
@@ -172,26 +157,17 @@ impl LoaderParts {
             }
             Err(error) => error,
         };
-        let reason = error.reason(order);
         metrics::load_failed(model);
         tracing::error!(
-            model.name = %model, model.version = %label,
-            "version {label} of `{model}` is not served: {reason}"
+            model.name = %model, model.version = %label, cause = error.words(),
+            "version {label} of `{model}` is not served: {error}"
         );
-        let failure = match error {
-            // The store's own file cannot be read: that says nothing of the model.
-            NotLoaded::NoContract(ContractError::Unreadable(_)) => {
-                LoadFailure::Passing(reason.clone())
-            }
-            NotLoaded::NoContract(_) | NotLoaded::Broken(_) | NotLoaded::NotKept => {
-                LoadFailure::Broken(reason.clone())
-            }
-            NotLoaded::Misfit(_) | NotLoaded::TooSlow(_) => LoadFailure::Passing(reason.clone()),
-            NotLoaded::Unfit(_) => LoadFailure::Unfit(reason.clone()),
-        };
-        enter(match failure {
-            LoadFailure::Broken(_) => VersionState::Quarantined(reason),
-            LoadFailure::Passing(_) | LoadFailure::Unfit(_) => VersionState::Refused(reason),
+        let failure = LoadFailure::from(error);
+        enter(match &failure {
+            LoadFailure::Broken(reason) => VersionState::Quarantined(reason.clone()),
+            LoadFailure::Passing(reason)
+            | LoadFailure::NoRoom(reason)
+            | LoadFailure::Unfit(reason) => VersionState::Refused(reason.clone()),
         });
         Err(failure)
     }
@@ -199,15 +175,19 @@ impl LoaderParts {
     fn load(
         &self,
         order: &LoadOrder,
+        facts: Option<&Facts>,
         enter: impl Fn(VersionState),
     ) -> Result<Arc<Servable>, NotLoaded> {
         let LoadOrder { model, revision, config, .. } = order;
-        enter(VersionState::Checking);
-        let path = order.path.as_deref().ok_or(NotLoaded::NotKept)?;
-        let folder = path.parent().ok_or(NotLoaded::NotKept)?;
-        contract::check(folder, &ContractLimits::default()).map_err(NotLoaded::NoContract)?;
         enter(VersionState::Loading);
-        let options = SessionOptions { intra_op_threads: config.session.intra_op_threads.max(1) };
+        let path = order.path()?;
+        if let Some(facts) = facts {
+            self.admit(facts.peak)?;
+        }
+        let options = SessionOptions {
+            intra_op_threads: config.session.intra_op_threads.max(1),
+            keeps_memory: facts.is_some_and(|facts| facts.arena),
+        };
         let promise = self.promise(order);
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
         self.registry.update(model, &revision.digest, |known| {
@@ -216,10 +196,18 @@ impl LoaderParts {
         if let Some(promise) = promise {
             promise.check(session.signature()).map_err(NotLoaded::Unfit)?;
         }
-        check_features(&config.features, session.signature())?;
+        check_features(&config.features, session.signature()).map_err(NotLoaded::Misfit)?;
         enter(VersionState::WarmingUp);
         self.warm_up(&session, model, &revision.label)?;
-        let probed = self.probe_rows(&session, order);
+        let probed = match facts {
+            Some(facts) => facts.rows.clone(),
+            None => self.probe_rows(&session),
+        };
+        tell_of_rows(order, &probed);
+        if let Some(Facts { memory, .. }) = facts {
+            self.registry.update(model, &revision.digest, |known| known.memory = Some(*memory));
+            metrics::version_memory(model, &revision.label, *memory);
+        }
         Ok(Arc::new(Servable::new(ServableParts {
             model: model.clone(),
             version: revision.label.clone(),
@@ -230,38 +218,15 @@ impl LoaderParts {
         })))
     }
 
-    /// Runs the model on zeros until it is as fast as it gets, so that no client pays for its first runs.
-    ///
-    /// A model that does not like zeros is not broken: it is served as it is, and the log says so.
+    /// No client is to pay for the first runs. A model that does not like zeros is not broken: it is served as it is,
+    /// and the log says so.
     fn warm_up(
         &self,
         session: &Session,
         model: &ModelName,
         version: &VersionLabel,
     ) -> Result<(), NotLoaded> {
-        const ENOUGH_RUNS: usize = 30;
-        const ENOUGH_TIME: Duration = Duration::from_millis(500);
-        let signature = session.signature();
-        let Some(inputs) = signature.inputs.iter().map(zeros).collect::<Option<Vec<_>>>() else {
-            return Ok(()); // nothing is known of a shape, or it is huge
-        };
-        let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
-        let outcome = self.within_timeout(|stop| {
-            let begun = Instant::now();
-            let mut best = Duration::MAX;
-            for run in 0..ENOUGH_RUNS {
-                let started = Instant::now();
-                session.run(&inputs, &outputs, stop)?;
-                let elapsed = started.elapsed();
-                let has_settled = run >= 3 && elapsed * 10 >= best * 9;
-                if has_settled || begun.elapsed() > ENOUGH_TIME {
-                    break;
-                }
-                best = best.min(elapsed);
-            }
-            Ok(())
-        });
-        match outcome {
+        match self.within_timeout(|stop| warm_up(session, stop).map(drop)) {
             Ok(()) => Ok(()),
             Err(RunError::Stopped) => Err(NotLoaded::TooSlow(self.load_timeout)),
             Err(RunError::Failed { message }) => {
@@ -274,8 +239,8 @@ impl LoaderParts {
         }
     }
 
-    /// Finds out whether requests can run together. The log says why where they cannot, unless nobody wants it.
-    fn probe_rows(&self, session: &Session, order: &LoadOrder) -> Result<(), Alone> {
+    /// Finds out whether requests can run together.
+    fn probe_rows(&self, session: &Session) -> Result<(), Alone> {
         let mut probed = Ok(());
         let outcome = self.within_timeout(|stop| {
             probed = session.probe_rows(stop);
@@ -283,13 +248,6 @@ impl LoaderParts {
         });
         if let Err(error) = outcome {
             probed = Err(Alone::NotProbed { reason: error.to_string() });
-        }
-        if let (Err(alone), Batching::Auto) = (&probed, order.config.scheduler.batching) {
-            let (model, version) = (&order.model, &order.revision.label);
-            tracing::info!(
-                model.name = %model, model.version = %version,
-                "requests for version {version} of `{model}` run one by one: {alone}"
-            );
         }
         probed
     }
@@ -315,45 +273,13 @@ impl LoaderParts {
     }
 }
 
-/// A tensor of zeros that fits the input, with 1 for each open dimension.
-fn zeros(spec: &TensorSpec) -> Option<Tensor> {
-    const MOST_ELEMENTS: usize = 1 << 24;
-    let shape: Vec<usize> = spec
-        .shape
-        .dims()?
-        .iter()
-        .map(|dim| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Symbol(_) | Dim::Any => 1,
-        })
-        .collect();
-    let count = element_count(&shape).filter(|&count| count <= MOST_ELEMENTS)?;
-    Tensor::new(shape, spec.dtype.zeros(count)).ok()
-}
-
-/// Names for the columns need one input that has so many columns.
-fn check_features(features: &[String], signature: &Signature) -> Result<(), NotLoaded> {
-    if features.is_empty() {
-        return Ok(());
-    }
-    let [input] = &signature.inputs[..] else {
-        let sentence = format!(
-            "`features` in the settings names the columns of the one input, but the model has {} inputs",
-            signature.inputs.len()
+/// The log says why requests cannot run together, unless nobody wants them to.
+fn tell_of_rows(order: &LoadOrder, probed: &Result<(), Alone>) {
+    if let (Err(alone), Batching::Auto) = (probed, order.config.scheduler.batching) {
+        let (model, version) = (&order.model, &order.revision.label);
+        tracing::info!(
+            model.name = %model, model.version = %version,
+            "requests for version {version} of `{model}` run one by one: {alone}"
         );
-        return Err(NotLoaded::Misfit(sentence));
-    };
-    let fits = input.shape.dims().is_none_or(|dims| match dims {
-        [_, Dim::Fixed(columns)] => *columns == features.len(),
-        [_, Dim::Symbol(_) | Dim::Any] => true,
-        _ => false,
-    });
-    if fits {
-        return Ok(());
     }
-    Err(NotLoaded::Misfit(format!(
-        "`features` in the settings names {} columns, but input `{}` is {input}",
-        features.len(),
-        input.name
-    )))
 }

@@ -9,20 +9,26 @@
 //! makes a content answer; the [`Reaper`] frees it again. Which version is loaded, and gets traffic, is decided
 //! elsewhere. What is known of each version, and why it is or is not served, is in the [`Registry`].
 
+pub(crate) mod check;
+mod checking;
 pub(crate) mod contract;
+mod features;
 mod fingerprint;
 mod intake;
 mod layout;
 mod loader;
 mod lookout;
+mod not_loaded;
 mod promise;
 mod reaper;
 mod registry;
 mod store;
 #[cfg(test)]
 mod testing;
+mod warm_up;
 mod watcher;
 
+pub use check::{Checker, CheckerParts};
 pub use fingerprint::Fingerprint;
 pub use intake::Sighting;
 pub use loader::{LoadDone, LoadOrder, Loader, LoaderParts};

@@ -43,6 +43,8 @@ pub struct VersionView {
     pub bytes: Option<u64>,
     /// How long it took from the first byte to a warm version.
     pub load_time: Option<Duration>,
+    /// Bytes that it takes while it is loaded, once that is known.
+    pub memory: Option<u64>,
     /// What it takes and gives, once it has been loaded.
     pub signature: Option<Signature>,
 }
@@ -97,6 +99,7 @@ impl Registry {
             file_present: file.is_some_and(|note| note.is_present),
             bytes: file.map(|note| note.bytes),
             load_time: None,
+            memory: None,
             signature: None,
         });
         // A stable sort: contents of one label stay in the order in which they came.

@@ -30,26 +30,44 @@ impl Quota {
     }
 
     fn read(memberships: &str, root: &Path) -> Option<Self> {
-        let groups = memberships.lines().filter_map(|line| folder(line, root));
-        groups
-            .flat_map(|(group, root)| {
-                let within = move |folder: &&Path| folder.starts_with(&root);
-                group.ancestors().take_while(within).map(Path::to_path_buf).collect::<Vec<_>>()
-            })
-            .find_map(|folder| {
-                let cores = cores_v2(&folder).or_else(|| cores_v1(&folder))?;
-                Some(Self { cores, statistics: folder.join("cpu.stat") })
-            })
+        folders(memberships, root, "cpu").find_map(|folder| {
+            let cores = cores_v2(&folder).or_else(|| cores_v1(&folder))?;
+            Some(Self { cores, statistics: folder.join("cpu.stat") })
+        })
     }
 }
 
+/// The least of the limits on the memory of all processes of the group, in bytes; none where there is none.
+pub(super) fn memory_limit(memberships: &str, root: &Path) -> Option<u64> {
+    // Version 1 has no word for "no limit", only a number beyond all memory.
+    const NO_LIMIT: u64 = 1 << 60;
+    let read = |folder: PathBuf| {
+        let limit = ["memory.max", "memory.limit_in_bytes"]
+            .into_iter()
+            .find_map(|name| std::fs::read_to_string(folder.join(name)).ok())?;
+        limit.trim().parse().ok().filter(|&limit: &u64| limit < NO_LIMIT)
+    };
+    folders(memberships, root, "memory").filter_map(read).min()
+}
+
+/// The folders with the settings that hold for the process, the nearest first.
+fn folders(memberships: &str, root: &Path, controller: &str) -> impl Iterator<Item = PathBuf> {
+    let groups = memberships.lines().filter_map(move |line| folder(line, root, controller));
+    groups.flat_map(|(group, root)| {
+        let within = move |folder: &&Path| folder.starts_with(&root);
+        group.ancestors().take_while(within).map(Path::to_path_buf).collect::<Vec<_>>()
+    })
+}
+
 /// Where a membership's settings lie, and where its hierarchy begins. A line is `number:controllers:path`.
-fn folder(line: &str, root: &Path) -> Option<(PathBuf, PathBuf)> {
+fn folder(line: &str, root: &Path, wanted: &str) -> Option<(PathBuf, PathBuf)> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
     let root = match controllers {
         "" => root.to_path_buf(),
-        _ if controllers.split(',').any(|controller| controller == "cpu") => root.join(controllers),
+        _ if controllers.split(',').any(|controller| controller == wanted) => {
+            root.join(controllers)
+        }
         _ => return None,
     };
     Some((root.join(path.trim_start_matches('/')), root))
@@ -114,6 +132,25 @@ mod tests {
         let memberships = "4:memory:/x\n1:cpu,cpuacct:/a\n0::/\n";
         let quota = Quota::read(memberships, root.path()).unwrap();
         assert_eq!((quota.cores(), quota.throttled()), (0.5, Some(0)));
+    }
+
+    #[test]
+    fn the_least_limit_on_memory_counts_in_both_versions() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            &[
+                ("a/memory.max", "4096\n"),
+                ("a/b/memory.max", "max\n"),
+                ("memory/x/memory.limit_in_bytes", "9223372036854771712\n"),
+                ("memory/x/y/memory.limit_in_bytes", "8192\n"),
+            ],
+        );
+        for (memberships, limit) in
+            [("0::/a/b\n", Some(4096)), ("7:memory:/x/y\n0::/\n", Some(8192)), ("0::/c\n", None)]
+        {
+            assert_eq!(memory_limit(memberships, root.path()), limit, "{memberships}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod cgroup;
 pub mod cores;
 pub mod descriptors;
 pub mod filesystem;
+pub mod limits;
+pub mod memory;
 pub mod process;
 pub mod rehearsal;
 pub mod thread;

@@ -1,5 +1,7 @@
 //! Settings of the whole process, made before anything else runs in it.
 
+use std::path::PathBuf;
+
 /// Prepares the process. Call it first thing in `main`, while there is one thread.
 pub fn prepare() {
     silence_telemetry();
@@ -13,6 +15,26 @@ pub fn prepare() {
 pub fn end(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// The program that this process runs, also when its file was replaced since.
+pub fn program() -> PathBuf {
+    #[cfg(target_os = "linux")]
+    let program = PathBuf::from("/proc/self/exe");
+    #[cfg(not(target_os = "linux"))]
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("greenroom"));
+    program
+}
+
+/// How often the system had to give the process a page of memory that it had not had before.
+pub fn page_faults() -> u64 {
+    // SAFETY: all zeros is a valid `rusage`, and the call writes one.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    u64::try_from(usage.ru_minflt).unwrap_or_default()
 }
 
 /// The official builds of ONNX Runtime send usage data unless this is set before the library starts.

@@ -27,6 +27,7 @@ const REJECTED: &str = "greenroom_rejected_total";
 const LOADS: &str = "greenroom_loads_total";
 const LOAD_DURATION: &str = "greenroom_load_duration_seconds";
 const VERSIONS: &str = "greenroom_versions";
+const VERSION_MEMORY: &str = "greenroom_version_memory_bytes";
 const ROLLOUT_PHASE: &str = "greenroom_rollout_phase";
 const ROLLOUT_WEIGHT: &str = "greenroom_rollout_weight";
 const ROLLOUTS: &str = "greenroom_rollouts_total";
@@ -161,6 +162,7 @@ fn describe() {
         "From the start of a load to a warm version."
     );
     describe_gauge!(VERSIONS, Unit::Count, "Versions by state.");
+    describe_gauge!(VERSION_MEMORY, Unit::Bytes, "Memory that a loaded version takes.");
     describe_gauge!(
         ROLLOUT_PHASE,
         "1 for the phase of the model's running or last rollout, else 0."
@@ -298,6 +300,12 @@ pub fn request_rejected(model: &str, rejection: Rejection) {
 pub fn version_loaded(model: &ModelName, elapsed: Duration) {
     counter!(LOADS, "model" => model.to_string(), "outcome" => "ok").increment(1);
     record(&histogram!(LOAD_DURATION, "model" => model.to_string()), elapsed);
+}
+
+/// How many bytes a version takes; none once it is unloaded.
+pub fn version_memory(model: &ModelName, version: &VersionLabel, bytes: u64) {
+    let (model, version) = (model.to_string(), version.to_string());
+    gauge!(VERSION_MEMORY, "model" => model, "version" => version).set(bytes as f64);
 }
 
 /// A version could not be loaded.

@@ -122,6 +122,7 @@ impl<'r, 'c> Change<'r, 'c> {
         self.release.broken.remove(&digest);
         self.release.unfit.remove(&digest);
         self.release.backoff.remove(&digest);
+        self.release.cramped.remove(&digest);
         let is_awaited = |rollout: &Rollout| {
             rollout.phase == Phase::Loading && rollout.candidate.digest == digest
         };
@@ -132,12 +133,18 @@ impl<'r, 'c> Change<'r, 'c> {
 
     pub(super) fn load_failed(&mut self, digest: Digest, failure: LoadFailure) {
         let now = self.context.now;
+        match failure {
+            LoadFailure::NoRoom(_) => self.release.cramped.insert(digest),
+            LoadFailure::Broken(_) | LoadFailure::Passing(_) | LoadFailure::Unfit(_) => {
+                self.release.cramped.remove(&digest)
+            }
+        };
         let reason = match failure {
             LoadFailure::Broken(reason) => {
                 self.release.broken.insert(digest, reason.clone());
                 reason
             }
-            LoadFailure::Passing(reason) => {
+            LoadFailure::Passing(reason) | LoadFailure::NoRoom(reason) => {
                 let backoff = Countdown::start(TRY_AGAIN_AFTER, now);
                 self.release.backoff.insert(digest, backoff);
                 let Some(rollout) = &mut self.release.rollout else { return };
@@ -177,6 +184,13 @@ impl<'r, 'c> Change<'r, 'c> {
         } else {
             self.release.stable = self.release.previous.take();
             self.release.keep = None;
+        }
+    }
+
+    /// What found no room is tried again at once.
+    pub(super) fn room_made(&mut self) {
+        for digest in std::mem::take(&mut self.release.cramped) {
+            self.release.backoff.remove(&digest);
         }
     }
 

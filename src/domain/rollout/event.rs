@@ -25,6 +25,8 @@ pub enum Event {
     Crashed(Attribution),
     /// An operator wants something.
     Command(Command),
+    /// Memory was handed back.
+    RoomMade,
     /// Time has passed.
     Tick,
 }
@@ -78,6 +80,8 @@ pub enum LoadFailure {
     Passing(String),
     /// It can be loaded, but clients of the stable version could not go on with it.
     Unfit(String),
+    /// There is no memory for it: it can be loaded once others are gone.
+    NoRoom(String),
 }
 
 /// What came of an event.

@@ -1,6 +1,6 @@
 //! All that is decided about one model, and how it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct Release {
     /// What failed in passing, until it is tried again.
     #[serde(skip)]
     pub(super) backoff: BTreeMap<Digest, Countdown>,
+    /// Those of them that wait for room.
+    #[serde(skip)]
+    pub(super) cramped: BTreeSet<Digest>,
 }
 
 /// Where requests go.
@@ -105,6 +108,7 @@ impl Release {
             Event::Judged(judgement) => change.judged(&judgement),
             Event::Crashed(attribution) => change.crashed(&attribution),
             Event::Command(command) => change.command(command)?,
+            Event::RoomMade => change.room_made(),
             Event::Tick => change.tick(),
         }
         change.begin_where_nothing_answers();
@@ -186,6 +190,11 @@ impl Release {
             .chain(self.backoff.values())
             .filter_map(Countdown::ends)
             .min()
+    }
+
+    /// Whether a version waits for memory.
+    pub fn waits_for_room(&self) -> bool {
+        self.cramped.iter().any(|digest| self.backoff.contains_key(digest))
     }
 
     /// The version that answers.

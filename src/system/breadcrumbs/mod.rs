@@ -26,6 +26,7 @@ use crate::domain::time::WallTime;
 use file::{Page, SLOTS, Slot};
 
 pub use file::read;
+pub use signals::{signal_number, signal_of};
 
 /// The mapped file; null until there is one.
 static PAGE: AtomicPtr<Page> = AtomicPtr::new(ptr::null_mut());

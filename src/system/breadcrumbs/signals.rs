@@ -20,7 +20,7 @@ pub(super) fn catch() -> io::Result<()> {
     let mut before = [DEFAULT; Signal::ALL.len()];
     for (signal, before) in Signal::ALL.into_iter().zip(&mut before) {
         // SAFETY: nothing is changed; what is done about the signal is written into `before`.
-        check(unsafe { libc::sigaction(number(signal), ptr::null(), before) })?;
+        check(unsafe { libc::sigaction(signal_number(signal), ptr::null(), before) })?;
     }
     // First, since the handler relies on it.
     if BEFORE.set(before).is_err() {
@@ -35,7 +35,7 @@ pub(super) fn catch() -> io::Result<()> {
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         // SAFETY: the handler is a function for three arguments, as `SA_SIGINFO` says, and does nothing that a
         // handler must not do.
-        check(unsafe { libc::sigaction(number(signal), &raw const ours, ptr::null_mut()) })?;
+        check(unsafe { libc::sigaction(signal_number(signal), &raw const ours, ptr::null_mut()) })?;
     }
     Ok(())
 }
@@ -47,7 +47,13 @@ fn check(outcome: libc::c_int) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-pub(super) fn number(signal: Signal) -> libc::c_int {
+/// The signal with the system's number, where it is one of these.
+pub fn signal_of(number: libc::c_int) -> Option<Signal> {
+    Signal::ALL.into_iter().find(|known| signal_number(*known) == number)
+}
+
+/// The system's number for a signal.
+pub fn signal_number(signal: Signal) -> libc::c_int {
     match signal {
         Signal::Segmentation => libc::SIGSEGV,
         Signal::Bus => libc::SIGBUS,
@@ -66,14 +72,17 @@ extern "C" fn on_signal(
     let cause = Cause::of(unsafe { &*about });
     match cause {
         Cause::Fault | Cause::Abort => {
-            if let Some(signal) = Signal::ALL.into_iter().find(|known| number(*known) == received) {
+            if let Some(signal) = signal_of(received) {
                 super::mark(signal);
             }
             // All of them: what Rust's handler does about an overflow of the stack is to abort.
             Signal::ALL.into_iter().for_each(hand_over);
         }
         Cause::Sent => {
-            Signal::ALL.into_iter().filter(|known| number(*known) == received).for_each(hand_over);
+            Signal::ALL
+                .into_iter()
+                .filter(|known| signal_number(*known) == received)
+                .for_each(hand_over);
         }
     }
     match cause {
@@ -126,7 +135,7 @@ fn hand_over(signal: Signal) {
     for (known, before) in Signal::ALL.into_iter().zip(before) {
         if known == signal {
             // SAFETY: handlers may call it, and `before` is what the system itself has given.
-            unsafe { libc::sigaction(number(known), before, ptr::null_mut()) };
+            unsafe { libc::sigaction(signal_number(known), before, ptr::null_mut()) };
         }
     }
 }

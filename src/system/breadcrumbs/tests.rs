@@ -148,7 +148,12 @@ fn a_crash_marks_the_run_that_made_it_and_the_process_dies_as_it_would_have() {
     for (wish, (signal, _)) in FAULTS.into_iter().enumerate() {
         let died =
             child("a_crash_marks_the_run_that_made_it_and_the_process_dies_as_it_would_have", wish);
-        assert_eq!(died.status.signal(), Some(signals::number(signal)), "{signal}: {}", died.said);
+        assert_eq!(
+            died.status.signal(),
+            Some(signals::signal_number(signal)),
+            "{signal}: {}",
+            died.said
+        );
         let Remains { mut runs, signal: told, is_clean, began } = died.remains;
         assert_eq!((told, is_clean, began), (Some(signal), false, WallTime(1)));
         runs.sort_by_key(|run| run.signal.is_some());

@@ -43,6 +43,10 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::Passing("too slow".to_owned()))
         }),
+        1 => content.clone().prop_map(|content| {
+            Event::LoadFailed(digest(content), LoadFailure::NoRoom("too large".to_owned()))
+        }),
+        1 => Just(Event::RoomMade),
         1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
             crashes::died_of(content, rollout, is_marked)
         }),
@@ -71,6 +75,7 @@ fn leads_on(event: &Event) -> bool {
         | Event::AllGone
         | Event::LoadFailed(..)
         | Event::Crashed(_)
+        | Event::RoomMade
         | Event::Tick => false,
     }
 }

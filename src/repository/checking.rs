@@ -1,0 +1,66 @@
+//! What a version has to pass before it is loaded where it can do harm.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::check::{Candidate, Facts, Fault};
+use super::contract::{self, ContractError, ContractLimits};
+use super::loader::{LoadOrder, LoaderParts};
+use super::not_loaded::NotLoaded;
+use crate::domain::lifecycle::VersionState;
+use crate::domain::rollout::Revision;
+use crate::domain::room::NoRoom;
+use crate::system::memory::Usage;
+
+impl LoaderParts {
+    /// Checks a version's file, whether there is memory for it, and, in a process of its own, what comes of loading it.
+    pub(super) fn check(&self, order: &LoadOrder) -> Result<Option<Facts>, NotLoaded> {
+        let (model, Revision { label, digest }) = (&order.model, &order.revision);
+        self.registry.enter(model, digest, VersionState::Checking, SystemTime::now());
+        let path = order.path()?;
+        let folder = path.parent().ok_or(NotLoaded::NotKept)?;
+        contract::check(folder, &ContractLimits::default())
+            .map_err(|error| NotLoaded::Faulty(Fault::from(error)))?;
+        let bytes = size_of(folder);
+        // What cannot fit is not even tried: the trial takes memory as well.
+        self.admit(bytes)?;
+        let Some(checker) = &self.checker else { return Ok(None) };
+        let name = format!("version {label} of {model}");
+        let candidate = Candidate { digest, path, bytes, name: &name };
+        checker.check(candidate).map(Some).map_err(NotLoaded::Faulty)
+    }
+
+    /// Whether there is room for so many more bytes.
+    pub(super) fn admit(&self, bytes: u64) -> Result<(), NotLoaded> {
+        let Some(used) = Usage::now().map(|usage| usage.anonymous) else { return Ok(()) };
+        match self.memory_budget {
+            Some(budget) if used.saturating_add(bytes) > budget => {
+                Err(NotLoaded::NoRoom(NoRoom { needed: bytes, used, budget }))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl From<ContractError> for Fault {
+    fn from(error: ContractError) -> Self {
+        match error {
+            // The store's own file cannot be read: that says nothing of the model.
+            ContractError::Unreadable(_) => Self::passing(error.to_string()),
+            ContractError::NotAModel(_)
+            | ContractError::TooLarge { .. }
+            | ContractError::Broken { .. } => Self::for_good(error.to_string()),
+        }
+    }
+}
+
+/// The length of all files of a version.
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let kind = entry.metadata().ok()?;
+        Some(if kind.is_dir() { size_of(&entry.path()) } else { kind.len() })
+    });
+    sizes.sum()
+}

@@ -1,0 +1,51 @@
+//! The first runs of a version, so that no client pays for them.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::signature::{Dim, TensorSpec};
+use crate::domain::tensor::{Tensor, element_count};
+use crate::onnx::{RunError, Session, StopFlag};
+
+/// Runs the model on zeros until it is as fast as it gets, and gives the time of its fastest run; none where nothing
+/// is known of an input's shape, or it is huge.
+///
+/// # Errors
+/// [`RunError`], when it fails on zeros, which does not make it a bad model.
+pub(super) fn warm_up(session: &Session, stop: &StopFlag) -> Result<Option<Duration>, RunError> {
+    const ENOUGH_RUNS: usize = 30;
+    const ENOUGH_TIME: Duration = Duration::from_millis(500);
+    let signature = session.signature();
+    let Some(inputs) = signature.inputs.iter().map(zeros).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
+    let begun = Instant::now();
+    let mut best = Duration::MAX;
+    for run in 0..ENOUGH_RUNS {
+        let started = Instant::now();
+        session.run(&inputs, &outputs, stop)?;
+        let elapsed = started.elapsed();
+        let has_settled = run >= 3 && elapsed * 10 >= best * 9;
+        best = best.min(elapsed);
+        if has_settled || begun.elapsed() > ENOUGH_TIME {
+            break;
+        }
+    }
+    Ok(Some(best))
+}
+
+/// A tensor of zeros that fits the input, with 1 for each open dimension.
+fn zeros(spec: &TensorSpec) -> Option<Tensor> {
+    const MOST_ELEMENTS: usize = 1 << 24;
+    let shape: Vec<usize> = spec
+        .shape
+        .dims()?
+        .iter()
+        .map(|dim| match dim {
+            Dim::Fixed(size) => *size,
+            Dim::Symbol(_) | Dim::Any => 1,
+        })
+        .collect();
+    let count = element_count(&shape).filter(|&count| count <= MOST_ELEMENTS)?;
+    Tensor::new(shape, spec.dtype.zeros(count)).ok()
+}
