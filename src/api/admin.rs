@@ -88,6 +88,11 @@ fn model_json(view: &ModelView, release: Option<&Release>) -> Value {
     let parts = Parts::of(release);
     let versions: Vec<Value> =
         view.versions.iter().map(|known| version_json(known, &parts)).collect();
+    let not_taken: Vec<Value> = view
+        .not_taken
+        .iter()
+        .map(|(file, reason)| json!({ "file": file, "reason": reason }))
+        .collect();
     let label = |part: Option<&Revision>| part.map(|revision| revision.label.to_string());
     json!({
         "name": view.name.as_str(),
@@ -97,6 +102,7 @@ fn model_json(view: &ModelView, release: Option<&Release>) -> Value {
         "versions": versions,
         "rollout": release.and_then(Release::rollout).map(|rollout| rollout.id.to_string()),
         "problem": view.problem,
+        "not_taken": not_taken,
     })
 }
 
@@ -182,6 +188,7 @@ fn shape_json(shape: &Shape) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::SystemTime;
 
     use super::*;
@@ -216,7 +223,12 @@ mod tests {
             let context = Context { now, plan: &Plan::default(), next_id: RolloutId(number) };
             release.step(event, context).unwrap();
         }
-        let view = ModelView { name: "iris".parse().unwrap(), versions, problem: None };
+        let view = ModelView {
+            name: "iris".parse().unwrap(),
+            versions,
+            problem: None,
+            not_taken: BTreeMap::new(),
+        };
         let json = model_json(&view, Some(&release));
         let versions = json["versions"].as_array().unwrap().iter();
         let roles: Vec<&Value> = versions.map(|version| &version["role"]).collect();
@@ -265,8 +277,12 @@ mod tests {
     #[test]
     fn a_model_without_releases_has_no_parts() {
         let versions = vec![known("1", 1, VersionState::Found)];
-        let view =
-            ModelView { name: "iris".parse().unwrap(), versions, problem: Some("two".into()) };
+        let view = ModelView {
+            name: "iris".parse().unwrap(),
+            versions,
+            problem: Some("two".into()),
+            not_taken: BTreeMap::new(),
+        };
         let json = model_json(&view, None);
         assert_eq!((&json["stable"], &json["rollout"]), (&Value::Null, &Value::Null));
         assert_eq!(json["problem"], "two");

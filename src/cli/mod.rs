@@ -1,7 +1,6 @@
 //! The command line: one file per subcommand.
 
 mod check;
-mod check_inside;
 mod client;
 mod events;
 mod models;
@@ -36,7 +35,7 @@ enum Command {
     Check(check::Flags),
     /// The process of its own.
     #[command(hide = true)]
-    CheckInside(check_inside::Flags),
+    CheckInside(check::inside::Flags),
     /// Play a model's rollout plan against traffic that you describe, thousands of times.
     Simulate(simulate::Flags),
 }
@@ -49,7 +48,7 @@ pub fn run() -> ExitCode {
         Some(Command::Models(flags)) => models::run(&flags),
         Some(Command::Rollout(flags)) => rollout::run(&flags),
         Some(Command::Check(flags)) => check::run(&flags),
-        Some(Command::CheckInside(flags)) => check_inside::run(&flags),
+        Some(Command::CheckInside(flags)) => check::inside::run(&flags),
         Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),
     }

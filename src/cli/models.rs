@@ -34,6 +34,16 @@ struct Model {
     rollout: Option<String>,
     versions: Vec<Version>,
     problem: Option<String>,
+    /// Servers of an earlier version do not tell.
+    #[serde(default)]
+    not_taken: Vec<NotTaken>,
+}
+
+/// A file that should be a version.
+#[derive(Debug, Deserialize)]
+struct NotTaken {
+    file: String,
+    reason: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,7 +104,7 @@ fn models_table(models: &[Model]) -> String {
             or_dash(model.candidate.as_deref()),
             or_dash(model.previous.as_deref()),
             or_dash(model.rollout.as_deref()),
-            model.problem.as_deref().map_or_else(|| states(&model.versions), short),
+            model.problem.as_deref().map_or_else(|| states(model), short),
         ]
     };
     let header = ["MODEL", "STABLE", "CANDIDATE", "PREVIOUS", "ROLLOUT", "VERSIONS"];
@@ -102,13 +112,16 @@ fn models_table(models: &[Model]) -> String {
 }
 
 /// `2 ready, 1 quarantined`: states in the order in which they first come.
-fn states(versions: &[Version]) -> String {
+fn states(model: &Model) -> String {
     let mut states: Vec<(&str, usize)> = Vec::new();
-    for version in versions {
+    for version in &model.versions {
         match states.iter_mut().find(|(state, _)| *state == version.state) {
             Some((_, count)) => *count += 1,
             None => states.push((&version.state, 1)),
         }
+    }
+    if !model.not_taken.is_empty() {
+        states.push(("not taken", model.not_taken.len()));
     }
     let words: Vec<String> =
         states.iter().map(|(state, count)| format!("{count} {state}")).collect();
@@ -138,11 +151,13 @@ fn versions_table(model: &Model, now: SystemTime) -> String {
     };
     let header =
         ["VERSION", "STATE", "ROLE", "SINCE", "LOADED IN", "SIZE", "FILE", "DIGEST", "REASON"];
+    let problem = model.problem.iter().map(|problem| format!("{}: {problem}", model.name));
+    let not_taken = model
+        .not_taken
+        .iter()
+        .map(|NotTaken { file, reason }| format!("`{file}` cannot be taken: {reason}"));
     let table = with_header(header, model.versions.iter().map(row));
-    match &model.problem {
-        Some(problem) => format!("{}: {problem}\n{table}", model.name),
-        None => table,
-    }
+    problem.chain(not_taken).chain([table]).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -169,6 +184,7 @@ mod tests {
             "name": "iris", "stable": "2", "candidate": null, "previous": "1", "rollout": "r-000002",
             "versions": [version("1", "ready", Some("previous")), version("2", "ready", Some("stable")), broken],
             "problem": null,
+            "not_taken": [{ "file": "iris/4/model.onnx", "reason": "it is a folder" }],
         })
     }
 
@@ -181,7 +197,7 @@ mod tests {
         let models: Vec<Model> = Vec::deserialize(json!([iris(), wine])).unwrap();
         insta::assert_snapshot!(models_table(&models), @r"
         MODEL  STABLE  CANDIDATE  PREVIOUS  ROLLOUT   VERSIONS
-        iris   2       -          1         r-000002  2 ready, 1 quarantined
+        iris   2       -          1         r-000002  2 ready, 1 quarantined, 1 not taken
         wine   2       -          1         r-000002  `wine.onnx` stands beside `wine/`: keep one of them
         ");
         assert_eq!(models_table(&[]), "there are no models");
@@ -192,6 +208,7 @@ mod tests {
         let now = humantime::parse_rfc3339("2026-11-23T10:00:00Z").unwrap();
         let iris = Model::deserialize(iris()).unwrap();
         insta::assert_snapshot!(versions_table(&iris, now), @r"
+        `iris/4/model.onnx` cannot be taken: it is a folder
         VERSION  STATE        ROLE      SINCE      LOADED IN  SIZE     FILE                DIGEST        REASON
         1        ready        previous  2 min ago  12 ms      5.0 KiB  iris/1.onnx         3f2a9c013f2a
         2        ready        stable    2 min ago  12 ms      5.0 KiB  iris/2.onnx         3f2a9c013f2a

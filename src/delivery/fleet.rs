@@ -112,6 +112,7 @@ impl Fleet {
     /// Notes where a content came from.
     pub(super) fn stored(&mut self, model: &ModelName, content: Content, file: String) {
         let note = FileNote { file, bytes: content.bytes, is_present: true };
+        self.parts.registry.is_settled(model, |not_taken| not_taken == note.file);
         self.files.insert((model.clone(), content.digest), note);
         self.stored.push(content.digest);
     }
@@ -129,6 +130,12 @@ impl Fleet {
         for (_, note) in of_model {
             note.is_present &= !is_gone(&note.file);
         }
+        self.parts.registry.is_settled(model, is_gone);
+    }
+
+    /// Notes that a file cannot be taken.
+    pub(super) fn not_taken(&self, model: &ModelName, file: &str, reason: String) {
+        self.parts.registry.not_taken(model, file, reason);
     }
 
     /// Notes that a model's files contradict each other, or no longer do.

@@ -39,7 +39,8 @@ impl Controller {
                     tracing::warn!("the models' folder cannot be read, nothing changes: {reason}");
                 }
                 Sighting::Unreadable { model, file, reason, .. } => {
-                    tracing::warn!(model.name = %model, "`{file}` cannot be read: {reason}");
+                    tracing::warn!(model.name = %model, "`{file}` cannot be taken: {reason}");
+                    self.fleet.not_taken(&model, &file, reason);
                 }
                 Sighting::Problem { model, reason } => {
                     tracing::error!(model.name = %model, "`{model}` is not looked after: {reason}");

@@ -1,7 +1,5 @@
 //! What a version has to pass before it is loaded where it can do harm.
 
-use std::fs;
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::check::{Candidate, Facts, Fault};
@@ -20,9 +18,9 @@ impl LoaderParts {
         self.registry.enter(model, digest, VersionState::Checking, SystemTime::now());
         let path = order.path()?;
         let folder = path.parent().ok_or(NotLoaded::NotKept)?;
-        contract::check(folder, &ContractLimits::default())
+        let contract = contract::check(folder, &ContractLimits::default())
             .map_err(|error| NotLoaded::Faulty(Fault::from(error)))?;
-        let bytes = size_of(folder);
+        let bytes = contract.bytes();
         // What cannot fit is not even tried: the trial takes memory as well.
         self.admit(bytes)?;
         let Some(checker) = &self.checker else { return Ok(None) };
@@ -53,14 +51,4 @@ impl From<ContractError> for Fault {
             | ContractError::Broken { .. } => Self::for_good(error.to_string()),
         }
     }
-}
-
-/// The length of all files of a version.
-fn size_of(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| {
-        let kind = entry.metadata().ok()?;
-        Some(if kind.is_dir() { size_of(&entry.path()) } else { kind.len() })
-    });
-    sizes.sum()
 }

@@ -22,6 +22,8 @@ pub struct ModelView {
     pub versions: Vec<VersionView>,
     /// Why its files are not looked after, where they contradict each other.
     pub problem: Option<String>,
+    /// Files that should be versions and cannot be taken, with the reasons.
+    pub not_taken: BTreeMap<String, String>,
 }
 
 /// One version, as it was when it was asked for.
@@ -58,6 +60,12 @@ pub(crate) struct FileNote {
     pub(crate) bytes: u64,
     /// Whether it is still there.
     pub(crate) is_present: bool,
+}
+
+impl ModelView {
+    fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.problem.is_none() && self.not_taken.is_empty()
+    }
 }
 
 impl Registry {
@@ -116,7 +124,7 @@ impl Registry {
             };
             revisions.iter().any(is_it)
         });
-        if known.versions.is_empty() && known.problem.is_none() {
+        if known.is_empty() {
             models.remove(model);
         }
     }
@@ -126,6 +134,21 @@ impl Registry {
         let mut models = self.lock();
         if problem.is_some() || models.contains_key(model) {
             entry(&mut models, model).problem = problem;
+        }
+    }
+
+    /// Notes that a file cannot be taken, and why.
+    pub(crate) fn not_taken(&self, model: &ModelName, file: &str, reason: String) {
+        entry(&mut self.lock(), model).not_taken.insert(file.to_owned(), reason);
+    }
+
+    /// Notes that files were taken after all, or are gone.
+    pub(crate) fn is_settled(&self, model: &ModelName, is_it: impl Fn(&str) -> bool) {
+        let mut models = self.lock();
+        let Some(known) = models.get_mut(model) else { return };
+        known.not_taken.retain(|file, _| !is_it(file));
+        if known.is_empty() {
+            models.remove(model);
         }
     }
 
@@ -197,5 +220,6 @@ fn entry<'m>(
         name: name.clone(),
         versions: Vec::new(),
         problem: None,
+        not_taken: BTreeMap::new(),
     })
 }

@@ -20,9 +20,9 @@ fn redacted(model: &Value) -> String {
         let digest: String = Sha256::digest(&file).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(version["digest"], format!("sha256:{digest}"));
         assert_eq!(version["bytes"], file.len());
-        assert!(version["load_ms"].is_u64(), "{version}");
+        assert!(version["load_ms"].is_u64() && version["memory_bytes"].is_u64(), "{version}");
         assert!(humantime::parse_rfc3339(text(&version["since"])).is_ok(), "{version}");
-        for redacted in ["digest", "bytes", "load_ms", "since"] {
+        for redacted in ["digest", "bytes", "memory_bytes", "load_ms", "since"] {
             version[redacted] = json!(format!("[{redacted}]"));
         }
     }
@@ -58,7 +58,7 @@ fn a_model_is_told_with_everything_that_is_known_of_its_versions() {
           "file": "iris/1.onnx",
           "file_present": true,
           "bytes": "[bytes]",
-          "memory_bytes": null,
+          "memory_bytes": "[memory_bytes]",
           "load_ms": "[load_ms]",
           "signature": {
             "inputs": [
@@ -92,7 +92,7 @@ fn a_model_is_told_with_everything_that_is_known_of_its_versions() {
           "file": "iris/2.onnx",
           "file_present": true,
           "bytes": "[bytes]",
-          "memory_bytes": null,
+          "memory_bytes": "[memory_bytes]",
           "load_ms": "[load_ms]",
           "signature": {
             "inputs": [
@@ -118,7 +118,8 @@ fn a_model_is_told_with_everything_that_is_known_of_its_versions() {
         }
       ],
       "rollout": "r-000003",
-      "problem": null
+      "problem": null,
+      "not_taken": []
     }
     "#);
 }
@@ -146,7 +147,7 @@ fn all_models_are_told_alike() {
           "file": "digits/1.onnx",
           "file_present": true,
           "bytes": "[bytes]",
-          "memory_bytes": null,
+          "memory_bytes": "[memory_bytes]",
           "load_ms": "[load_ms]",
           "signature": {
             "inputs": [
@@ -172,7 +173,8 @@ fn all_models_are_told_alike() {
         }
       ],
       "rollout": "r-000002",
-      "problem": null
+      "problem": null,
+      "not_taken": []
     }
     "#);
 }

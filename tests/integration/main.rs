@@ -18,6 +18,7 @@ mod crash;
 mod crash_attribution;
 mod deletion;
 mod full_disk;
+mod hostile_files;
 mod hot_swap;
 mod judgement;
 mod many_drops;

@@ -132,30 +132,20 @@ impl<'r, 'c> Change<'r, 'c> {
     }
 
     pub(super) fn load_failed(&mut self, digest: Digest, failure: LoadFailure) {
-        let now = self.context.now;
-        match failure {
-            LoadFailure::NoRoom(_) => self.release.cramped.insert(digest),
-            LoadFailure::Broken(_) | LoadFailure::Passing(_) | LoadFailure::Unfit(_) => {
-                self.release.cramped.remove(&digest)
-            }
-        };
         let reason = match failure {
             LoadFailure::Broken(reason) => {
                 self.release.broken.insert(digest, reason.clone());
                 reason
             }
-            LoadFailure::Passing(reason) | LoadFailure::NoRoom(reason) => {
-                let backoff = Countdown::start(TRY_AGAIN_AFTER, now);
-                self.release.backoff.insert(digest, backoff);
-                let Some(rollout) = &mut self.release.rollout else { return };
-                if rollout.candidate.digest != digest {
-                    return;
-                }
-                if rollout.plan.strategy != Strategy::Recreate || rollout.phase != Phase::Loading {
-                    rollout.reason = reason;
-                    return;
-                }
-                reason // nothing answers meanwhile, so it is not waited for
+            LoadFailure::Passing(reason) => {
+                self.release.cramped.remove(&digest);
+                let Some(reason) = self.put_off(digest, reason) else { return };
+                reason
+            }
+            LoadFailure::NoRoom(reason) => {
+                self.release.cramped.insert(digest);
+                let Some(reason) = self.put_off(digest, reason) else { return };
+                reason
             }
             LoadFailure::Unfit(reason) => {
                 // Nobody holds it to that any more.
@@ -185,6 +175,20 @@ impl<'r, 'c> Change<'r, 'c> {
             self.release.stable = self.release.previous.take();
             self.release.keep = None;
         }
+    }
+
+    /// Has a load tried again later, and gives back the reason where the rollout does not wait for that.
+    fn put_off(&mut self, digest: Digest, reason: String) -> Option<String> {
+        let backoff = Countdown::start(TRY_AGAIN_AFTER, self.context.now);
+        self.release.backoff.insert(digest, backoff);
+        let rollout = self.release.rollout.as_mut().filter(|it| it.candidate.digest == digest)?;
+        let is_answered_meanwhile =
+            rollout.plan.strategy != Strategy::Recreate || rollout.phase != Phase::Loading;
+        if is_answered_meanwhile {
+            rollout.reason = reason;
+            return None;
+        }
+        Some(reason)
     }
 
     /// What found no room is tried again at once.

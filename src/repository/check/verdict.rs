@@ -34,7 +34,12 @@ impl Fault {
 ///
 /// # Errors
 /// [`Fault`]: for good where the model itself is to blame, passing where it may have been the machine.
-pub(crate) fn verdict(ended: Ended, order: &Order, timeout: Duration) -> Result<Facts, Fault> {
+pub(crate) fn verdict(mut ended: Ended, order: &Order, timeout: Duration) -> Result<Facts, Fault> {
+    let words = ended.words.take();
+    judge(ended, order, timeout).map_err(|fault| Fault { words, ..fault })
+}
+
+fn judge(ended: Ended, order: &Order, timeout: Duration) -> Result<Facts, Fault> {
     let when = at(ended.stage);
     match (ended.how, ended.found) {
         (How::Exited(0), Some(Found::Good(facts))) => Ok(facts),

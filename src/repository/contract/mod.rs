@@ -39,6 +39,8 @@ use super::layout::MODEL;
 /// What the file says of a model that keeps to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contract {
+    /// Bytes of the file itself.
+    pub(crate) file_bytes: u64,
     /// The nodes of all graphs, with the model's functions written out where they are called.
     pub(crate) nodes: u64,
     /// The version of the operators of each domain that the model names; the empty domain is ONNX's own.
@@ -47,6 +49,13 @@ pub(crate) struct Contract {
     pub(crate) inline_bytes: u64,
     /// Bytes of the tensors in files beside it. Tensors that share bytes of a file count each.
     pub(crate) external_bytes: u64,
+}
+
+impl Contract {
+    /// Bytes of the file, and of all that it refers to in other files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file_bytes.saturating_add(self.external_bytes)
+    }
 }
 
 /// Checks the model in a folder of the store, where its external data lies beside it.

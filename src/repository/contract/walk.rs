@@ -105,7 +105,8 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         self.operators.check_foreign().map_err(|(fault, place)| Stop::At(place, fault.into()))?;
         let nodes = self.operators.written_out(&body, self.limits.nodes)?;
         let Weights { inside, outside, .. } = self.weights;
-        Ok(Contract { nodes, opsets, inline_bytes: inside, external_bytes: outside })
+        let file_bytes = self.reader.whole().length();
+        Ok(Contract { file_bytes, nodes, opsets, inline_bytes: inside, external_bytes: outside })
     }
 
     fn opset(&mut self, span: Span) -> Result<(String, i64), Stop> {

@@ -4,8 +4,7 @@ mod browser;
 mod console;
 mod disk;
 mod graph;
-#[expect(dead_code, reason = "the unit tests of the check of a model's file read it, too")]
-mod hostile;
+pub(crate) mod hostile;
 mod http;
 mod models;
 pub(crate) mod onnx;

@@ -107,7 +107,12 @@ fn a_model_is_checked_where_it_lies_and_its_size_is_told() {
     std::fs::write(folder.path().join("w"), [0; 8]).unwrap();
     let contract = check(folder.path(), &ContractLimits::default()).unwrap();
     let opsets = BTreeMap::from([(String::new(), 18)]);
-    assert_eq!(contract, Contract { nodes: 1, opsets, inline_bytes: 0, external_bytes: 8 });
+    let file_bytes = contract.file_bytes;
+    assert_eq!(
+        contract,
+        Contract { file_bytes, nodes: 1, opsets, inline_bytes: 0, external_bytes: 8 }
+    );
+    assert_eq!(contract.bytes(), file_bytes + 8);
 
     let heavy = onnx::HeavyAdder::new(1.0, 100);
     let file = File::create(folder.path().join("model.onnx")).unwrap();

@@ -12,13 +12,13 @@ use crate::system::limits::live_as_a_child;
 
 /// The argument of `greenroom check-inside`.
 #[derive(Debug, Args)]
-pub(super) struct Flags {
+pub(in crate::cli) struct Flags {
     /// What is to be tried, as JSON
     order: String,
 }
 
 /// Does what the order says, and tells it line by line on standard output.
-pub(super) fn run(flags: &Flags) -> ExitCode {
+pub(in crate::cli) fn run(flags: &Flags) -> ExitCode {
     match try_run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
