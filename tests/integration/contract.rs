@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::onnx::{bytes, model, node, number, port, text};
 use crate::support::{Models, TestServer, adder, adder_with_external_data, within};
@@ -64,12 +64,6 @@ fn cases() -> Vec<(Vec<u8>, String)> {
     of_the_file.into_iter().chain(of_external_data).collect()
 }
 
-fn told(server: &TestServer, label: &str) -> Option<Value> {
-    let model = server.get("/admin/v1/models/m").ok();
-    let is_it = |version: &&Value| version["version"] == label;
-    model["versions"].as_array().unwrap().iter().find(is_it).cloned()
-}
-
 #[test]
 fn what_breaks_the_contract_is_told_and_the_next_good_version_is_released() {
     let models = Models::made().file("m/1.onnx", adder(1.0));
@@ -84,7 +78,7 @@ fn what_breaks_the_contract_is_told_and_the_next_good_version_is_released() {
         let (bad, good) = (stable + 1, stable + 2);
         put(&bad.to_string(), &content);
         let told = within(PATIENCE, &sentence, || {
-            told(&server, &bad.to_string()).filter(|told| told["state"] == "quarantined")
+            server.version("m", &bad.to_string()).filter(|told| told["state"] == "quarantined")
         });
         assert_eq!(told["reason"], sentence);
         let answer = server.predict("m", r#"{"instances": [[1, 2]]}"#);
@@ -106,7 +100,7 @@ fn graphs_in_graphs_have_an_end() {
         Models::made().file("m/1.onnx", adder(1.0)).file("m/2.onnx", with(nested(40))),
     )
     .start();
-    let told = told(&server, "2").unwrap();
+    let told = server.version("m", "2").unwrap();
     assert_eq!(told["state"], "quarantined");
     let reason = told["reason"].as_str().unwrap();
     assert!(reason.ends_with("graphs are nested more than 16 deep"), "{reason}");

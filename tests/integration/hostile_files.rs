@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::hostile::{Fate, HOSTILE, Hostile};
-use crate::support::{Models, TestServer, adder, within};
+use crate::support::{Finally, Models, TestServer, adder, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROW: &str = r#"{"instances": [[1, 2]]}"#;
@@ -38,20 +38,13 @@ fn drop_version(folder: &Path, model: &str, version: &str, write: impl Fn(&Path)
     fs::rename(elsewhere, model.join(version)).unwrap();
 }
 
-fn version(server: &TestServer, model: &str, label: &str) -> Option<Value> {
-    let answer = server.get(&format!("/admin/v1/models/{model}"));
-    let model = if answer.status == 404 { return None } else { answer.ok() };
-    let versions = model["versions"].as_array().unwrap().clone();
-    versions.into_iter().find(|version| version["version"] == label)
-}
-
 /// What becomes of a hostile version, and then of a good one.
 fn drop_hostile(server: &TestServer, folder: &Path, hostile: &Hostile) {
     let Hostile { name, write, fate } = hostile;
     drop_version(folder, name, "1", write);
     let told = |wanted: &str| {
         within(PATIENCE, &format!("`{name}` is {wanted}"), || {
-            version(server, name, "1").filter(|version| version["state"] == wanted)
+            server.version(name, "1").filter(|version| version["state"] == wanted)
         })
     };
     match fate {
@@ -82,15 +75,6 @@ fn drop_hostile(server: &TestServer, folder: &Path, hostile: &Hostile) {
     });
 }
 
-/// Says so when it goes, however that comes about.
-struct Until<'f>(&'f AtomicBool);
-
-impl Drop for Until<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn no_file_takes_the_server_down_and_the_next_good_one_is_served() {
     let folder = TempDir::with_prefix("greenroom-hostile-").unwrap();
@@ -107,7 +91,7 @@ fn no_file_takes_the_server_down_and_the_next_good_one_is_served() {
             }
             asked
         });
-        let until = Until(&is_over);
+        let until = Finally(|| is_over.store(true, Ordering::Relaxed));
         for hostile in HOSTILE {
             drop_hostile(&server, folder.path(), hostile);
         }

@@ -87,6 +87,14 @@ impl TestServer {
         self.admin_get(&format!("/admin/v1/models/{model}")).ok()
     }
 
+    /// What operators are told of one of a model's versions, once there is something.
+    pub(crate) fn version(&self, model: &str, label: &str) -> Option<Value> {
+        let answer = self.admin_get(&format!("/admin/v1/models/{model}"));
+        let model = if answer.status == 404 { return None } else { answer.ok() };
+        let mut versions = model["versions"].as_array().unwrap().iter();
+        versions.find(|version| version["version"] == label).cloned()
+    }
+
     /// What operators are told of a model's rollout.
     #[track_caller]
     pub(crate) fn rollout(&self, model: &str) -> Value {
