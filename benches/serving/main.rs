@@ -9,9 +9,10 @@
 //! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
 //! ```
 //!
-//! Three scenes compare a server with itself: [`loading`], [`shadowing`] and [`hanging`], while ours loads a large model,
-//! runs every request again on a slow candidate or has candidates that hang, and while it does not. The first and the
-//! last do so with the floor as well, which shares the process: what it notices is the machine's doing.
+//! Four scenes compare a server with itself: [`loading`], [`shadowing`], [`hanging`] and [`hostile_files`], while ours
+//! loads a large model, runs every request again on a slow candidate, has candidates that hang or is given files that are
+//! to do harm, and while it does not. All but the second do so with the floor as well, which shares the process: what it
+//! notices is the machine's doing.
 //!
 //! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
 //!
@@ -22,10 +23,13 @@ mod beside;
 mod cpu;
 mod floor;
 mod hanging;
+#[expect(dead_code, reason = "the tests know what comes of each file")]
+#[path = "../../tests/integration/support/hostile.rs"]
+mod hostile;
+mod hostile_files;
 mod load;
 mod loading;
 mod measure;
-#[expect(dead_code, reason = "the tests make other models, too")]
 #[path = "../../tests/integration/support/onnx.rs"]
 mod onnx;
 mod ours;
@@ -42,6 +46,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use self::hanging::Hanging;
+use self::hostile_files::HostileFiles;
 use self::load::{Client, Exchange};
 use self::loading::Loading;
 use self::measure::{Contest, Plan, Round};
@@ -119,7 +124,7 @@ fn measure_scenes(
     let known: Vec<_> = scenes
         .iter()
         .map(|scene| scene.name)
-        .chain([loading::NAME, shadowing::NAME, hanging::NAME])
+        .chain([loading::NAME, shadowing::NAME, hanging::NAME, hostile_files::NAME])
         .collect();
     if !known.iter().any(|name| name.contains(filter)) {
         return Err(format!(
@@ -159,6 +164,17 @@ fn measure_scenes(
             hanging::NAME,
             scene.model,
             "with four runs that hang",
+            &rounds,
+        );
+    }
+    if let Some(scene) = scenes.first().filter(|_| hostile_files::NAME.contains(filter)) {
+        let rounds = HostileFiles { client: &client, ours: &ours, scene }
+            .rounds(plan)
+            .map_err(|error| format!("scene `{}`: {error}", hostile_files::NAME))?;
+        report.add_beside_with_floor(
+            hostile_files::NAME,
+            scene.model,
+            "while hostile files are dropped",
             &rounds,
         );
     }

@@ -46,6 +46,8 @@ impl Ours {
         };
         // Large models come one after the other, and nobody writes them slowly.
         config.repository.keep_revisions = 2;
+        // This program cannot be the child that tries them.
+        config.repository.trial_program = Some(env!("CARGO_BIN_EXE_greenroom").into());
         config.repository.settle = Duration::from_millis(50);
         config.http.listen = "127.0.0.1:0".parse()?;
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;

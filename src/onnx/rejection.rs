@@ -33,6 +33,11 @@ pub enum Rejection {
     /// A name that stands for two things.
     #[error("its graph defines `{0}` twice")]
     Duplicate(String),
+    /// A node that is not as its operator is declared.
+    #[error(
+        "a node of its graph has inputs, outputs or attributes that its operator `{0}` does not have"
+    )]
+    Node(String),
     /// Types or shapes contradict each other.
     #[error("types or shapes in its graph contradict each other{}", at(.0))]
     Shapes(String),
@@ -104,6 +109,9 @@ impl Rejection {
         if has("is not a graph input, initializer, or output of a previous node") {
             return Self::Dangling(between("Node input '", "'").unwrap_or_default());
         }
+        if has("does not exist in the graph") {
+            return Self::Dangling(between("Graph output (", ")").unwrap_or_default());
+        }
         if has("Duplicate definition of name") || has("Duplicate initializer") {
             return Self::Duplicate(between("name (", ")").unwrap_or_default());
         }
@@ -112,8 +120,67 @@ impl Rejection {
         }
         let is_about_shapes = ["[ShapeInferenceError]", "[TypeInferenceError]", "Type Error"];
         if is_about_shapes.iter().any(|part| has(part)) {
-            return Self::Shapes(between("Op (", ")").unwrap_or_default());
+            let operator = between("Op (", ")").or_else(|| between("Optype (", ")"));
+            return Self::Shapes(operator.unwrap_or_default());
+        }
+        if has("This is an invalid model. In Node, (") {
+            return Self::Node(between("\", ", ", ").unwrap_or_default());
         }
         Self::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_library_says_becomes_a_sentence_of_ours() {
+        let said = [
+            "Load model from /m/1.onnx failed:Protobuf parsing failed.",
+            "Load model from /m/1.onnx failed:Unsupported model IR version: 120, max supported IR version: 14",
+            "Load model from /m/1.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model_load_utils.h:46 void \
+             onnxruntime::model_load_utils::ValidateOpsetForDomain(…) ONNX Runtime only *guarantees* support for models \
+             stamped with official released onnx opset versions. Opset 9999 is under development and support for this \
+             is limited.",
+            "Fatal error: Warp(-1) is not a registered function/op",
+            "Could not find an implementation for Erf(13) node with name ''",
+            "This is an invalid model. Error: the graph is not acyclic.",
+            "Load model from /m/1.onnx failed:This is an invalid model. Error: Duplicate definition of name (a).",
+            "Load model from /m/1.onnx failed:This is an invalid model. Graph output (Y) does not exist in the graph.",
+            "Load model from /m/1.onnx failed:This is an invalid model. In Node, (\"\", Add, \"\", -1) : (\"X\": \
+             tensor(float),) -> (\"Y\": tensor(float),) , Error Node with schema(::Add:14) has input size 1 not in \
+             range [min=2, max=2].",
+            "Load model from /m/1.onnx failed:Node () Op (MatMul) [ShapeInferenceError] Incompatible dimensions for \
+             matrix multiplication",
+            "Load model from /m/1.onnx failed:Type Error: Type parameter (T) of Optype (Add) bound to different types \
+             (tensor(float) and tensor(int64) in node ().",
+            "Exception during initialization: std::bad_alloc",
+            "something new about /etc/passwd",
+        ];
+        let sentences: Vec<String> =
+            said.iter().map(|words| Rejection::of(words).to_string()).collect();
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        it is not an ONNX model: the file cannot be read as one
+        it is newer than this ONNX Runtime: it has version 120 of the format
+        it is newer than this ONNX Runtime: it needs version 9999 of the operators
+        it uses the operator `Warp`, which this ONNX Runtime does not have
+        it uses the operator `Erf` in a way that this ONNX Runtime cannot run
+        its graph has a cycle: some nodes need their own outputs
+        its graph defines `a` twice
+        its graph needs `Y`, which no input, initializer or node gives
+        a node of its graph has inputs, outputs or attributes that its operator `Add` does not have
+        types or shapes in its graph contradict each other, at the operator `MatMul`
+        types or shapes in its graph contradict each other, at the operator `Add`
+        it asks for more memory than there is
+        ONNX Runtime does not take it; its own words are in the log
+        ");
+    }
+
+    #[test]
+    fn names_of_the_models_author_are_short_and_printable() {
+        let wild = format!("Duplicate definition of name (a\n\u{1b}[31m{})", "x".repeat(500));
+        let sentence = Rejection::of(&wild).to_string();
+        assert!(sentence.len() < 200 && !sentence.contains(char::is_control), "{sentence}");
     }
 }
