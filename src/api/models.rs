@@ -17,6 +17,7 @@ use super::admin::no_such_model;
 use super::problem::Problem;
 use super::segments::Segments;
 use crate::domain::lifecycle::VersionState;
+use crate::domain::model::{InvalidVersionLabel, VersionLabel};
 use crate::domain::route::{Pin, RouteLabel};
 use crate::domain::signature::{Dim, OutputSpec, Shape, TensorSpec};
 use crate::domain::tensor::DType;
@@ -109,10 +110,15 @@ fn asked_with_post(verb: &str) -> Problem {
 }
 
 /// Reads the version in a path.
-pub(super) fn version_pin(text: &str) -> Result<Pin, Problem> {
-    text.parse().map(Pin::Version).map_err(|error: crate::domain::model::InvalidVersionLabel| {
+pub(super) fn version(text: &str) -> Result<VersionLabel, Problem> {
+    text.parse().map_err(|error: InvalidVersionLabel| {
         Problem::bad_request("invalid_version", error.to_string())
     })
+}
+
+/// Reads a version that a request insists on.
+pub(super) fn version_pin(text: &str) -> Result<Pin, Problem> {
+    version(text).map(Pin::Version)
 }
 
 /// Reads the label in a path.

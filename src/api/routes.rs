@@ -55,6 +55,11 @@ pub fn table() -> Vec<Route> {
         get(Clients, "/v2/health/ready", health::ready),
         get(Operators, "/admin/v1/models", admin::models),
         get(Operators, "/admin/v1/models/{model}", admin::model),
+        post(
+            Operators,
+            "/admin/v1/models/{model}/versions/{version}/retry",
+            rollouts::retry_version,
+        ),
         get(Operators, "/admin/v1/models/{model}/rollout", rollouts::rollout),
         post(Operators, "/admin/v1/models/{model}/rollout/{verb}", rollouts::command),
         get(Operators, "/admin/v1/models/{model}/rollouts", rollouts::rollouts),

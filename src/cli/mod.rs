@@ -8,6 +8,7 @@ mod rollout;
 mod serve;
 mod simulate;
 mod table;
+mod wish;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ struct Cli {
 enum Command {
     /// Serve the models of a folder (also what happens without a command).
     Serve(serve::Flags),
-    /// Show the models of a running server and where their versions stand.
+    /// Show the models of a running server and where their versions stand; try one again that is quarantined.
     Models(models::Flags),
     /// Follow the rollouts of a running server, and steer them.
     Rollout(rollout::Flags),

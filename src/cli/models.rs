@@ -3,25 +3,45 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{AskError, Client, ServerFlags};
 use super::table::{ago, or_dash, say, short, with_header};
-use crate::domain::model::ModelName;
+use super::wish::Wish;
+use crate::domain::model::{ModelName, VersionLabel};
+
+const EXIT_CODES: &str = "\
+Exit code: 0; 1 when there is nothing to lift; or 4 when there is no answer (no server, no such model).";
 
 /// The flags of `greenroom models`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0, or 4 when there is no answer (no server, no such model).")]
+#[command(after_help = EXIT_CODES, subcommand_precedence_over_arg = true)]
 pub(super) struct Flags {
-    /// Show the versions of this model
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Show the versions of this model (one that is called `retry` after `--`)
     model: Option<ModelName>,
     /// Print the server's answer as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(flatten)]
     server: ServerFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try a version again that is quarantined or refused: what is held against it is forgotten
+    #[command(after_help = EXIT_CODES)]
+    Retry {
+        /// Of which model
+        model: ModelName,
+        /// Which version
+        version: VersionLabel,
+        #[command(flatten)]
+        wish: Wish,
+    },
 }
 
 /// A model, as the server tells it.
@@ -62,6 +82,10 @@ struct Version {
 
 /// Asks and shows.
 pub(super) fn run(flags: &Flags) -> ExitCode {
+    if let (Some(Command::Retry { .. }), Some(_)) = (&flags.command, &flags.model) {
+        eprintln!("error: the model's name stands after `retry`");
+        return ExitCode::from(2);
+    }
     match show(flags) {
         Ok(text) => {
             say(&text);
@@ -73,13 +97,18 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
 
 fn show(flags: &Flags) -> Result<String, AskError> {
     let client = Client::find(&flags.server)?;
+    if let Some(Command::Retry { model, version, wish }) = &flags.command {
+        let path = format!("/admin/v1/models/{model}/versions/{version}/retry");
+        let told = client.post(&path, &wish.body(Vec::new()), wish.if_match)?;
+        return Ok(if flags.json { as_it_is(&told) } else { lifted(model, version, &told) });
+    }
     let path = match &flags.model {
         Some(model) => format!("/admin/v1/models/{model}"),
         None => "/admin/v1/models".to_owned(),
     };
     let told = client.get(&path)?;
     if flags.json {
-        return Ok(format!("{told:#}"));
+        return Ok(as_it_is(&told));
     }
     let shown = match &flags.model {
         Some(_) => Model::deserialize(&told).map(|model| versions_table(&model, SystemTime::now())),
@@ -88,7 +117,21 @@ fn show(flags: &Flags) -> Result<String, AskError> {
     Ok(shown.unwrap_or_else(|_| as_it_is(&told)))
 }
 
-/// What a server of another version tells, and this one has no table for.
+/// What came of a retry.
+fn lifted(model: &ModelName, version: &VersionLabel, told: &Value) -> String {
+    match told["rollout"].as_str() {
+        Some(rollout) => {
+            let follow = format!("`greenroom rollout watch {model}` follows it");
+            format!("version {version} of `{model}` is tried again in rollout {rollout}; {follow}")
+        }
+        None => format!(
+            "nothing is held against version {version} of `{model}` any more; a rollout of it begins with \
+             `greenroom rollout start {model} --version {version}`"
+        ),
+    }
+}
+
+/// What the server tells, as it tells it: what was asked for, or what this version has no table for.
 fn as_it_is(told: &Value) -> String {
     format!("{told:#}")
 }
@@ -162,6 +205,7 @@ fn versions_table(model: &Model, now: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use serde_json::json;
 
     use super::*;
@@ -186,6 +230,40 @@ mod tests {
             "problem": null,
             "not_taken": [{ "file": "iris/4/model.onnx", "reason": "it is a folder" }],
         })
+    }
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    #[test]
+    fn a_retry_is_told_from_a_model_and_the_server_may_be_named_before_and_after() {
+        let read = |line: &[&str]| Line::try_parse_from([&["models"], line].concat());
+        for line in
+            [["retry", "iris", "3", "--state", "here"], ["--state", "here", "retry", "iris", "3"]]
+        {
+            let Flags { command, model, .. } = read(&line).unwrap().flags;
+            assert!(matches!((command, model), (Some(Command::Retry { .. }), None)), "{line:?}");
+        }
+        let Flags { command, model, .. } = read(&["--", "retry"]).unwrap().flags;
+        assert_eq!((command.is_none(), model.unwrap().as_str()), (true, "retry"));
+        assert!(read(&["retry", "iris", "latest"]).is_err());
+    }
+
+    #[test]
+    fn what_came_of_a_retry_is_a_sentence() {
+        let said = |told| lifted(&"iris".parse().unwrap(), &"3".parse().unwrap(), &told);
+        assert_eq!(
+            said(json!({ "rollout": "r-000004" })),
+            "version 3 of `iris` is tried again in rollout r-000004; `greenroom rollout watch iris` follows it"
+        );
+        assert_eq!(
+            said(json!({ "rollout": null })),
+            "nothing is held against version 3 of `iris` any more; a rollout of it begins with \
+             `greenroom rollout start iris --version 3`"
+        );
     }
 
     #[test]

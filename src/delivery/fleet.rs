@@ -198,6 +198,13 @@ impl Fleet {
         })
     }
 
+    /// Notes that nothing is held against these contents of a model any more.
+    pub(super) fn lifted(&self, model: &ModelName, contents: impl Iterator<Item = Digest>) {
+        for digest in contents {
+            self.parts.registry.lift(model, &digest, SystemTime::now());
+        }
+    }
+
     /// Whether no load is under way.
     pub(super) fn is_settled(&self) -> bool {
         self.loading.is_empty()

@@ -16,7 +16,7 @@ use super::fleet::Settings;
 use super::handle::{CommandError, Reply};
 use super::journal::{Change, JournalError, Numbered};
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{CommandRefused, Event, Release, Transition};
+use crate::domain::rollout::{Command, CommandRefused, Event, Release, Transition, Verb};
 use crate::domain::time::Moment;
 use crate::domain::wording::without_paths;
 use crate::telemetry::metrics;
@@ -57,6 +57,9 @@ impl Controller {
                     self.show(&model, draft, true);
                 }
                 for (happening, refusal) in happenings.into_iter().zip(refusals) {
+                    if refusal.is_none() {
+                        log_lifted(&happening);
+                    }
                     self.answer(&happening.model, happening.reply, refusal.map(Into::into));
                 }
             }
@@ -186,7 +189,11 @@ impl Controller {
 
     fn show(&mut self, model: &ModelName, draft: Draft, is_recorded: bool) {
         let Draft { release, news } = draft;
-        let before = self.releases.get(model).map_or(0, |view| view.seq);
+        let before = self.releases.get(model);
+        if let Some(before) = before {
+            self.fleet.lifted(model, release.lifted_since(&before.release));
+        }
+        let before = before.map_or(0, |view| view.seq);
         let seq = news.last().map_or(before, |(seq, _)| *seq);
         let view = ReleaseView { seq, release: Arc::new(release), is_recorded };
         let kept = self.settings.get(model).map(Settings::config).unwrap_or_default().versions;
@@ -215,6 +222,24 @@ impl Controller {
 impl Draft {
     fn is_towards_stable(&self) -> bool {
         self.news.last().is_some_and(|(_, transition)| transition.is_towards_stable())
+    }
+}
+
+/// A version that is tried again has a rollout that tells it; one that is only not held back any more has none.
+fn log_lifted(happening: &Happening) {
+    if let Event::Command(Command {
+        verb: Verb::Retry,
+        version: Some(version),
+        actor,
+        reason,
+        ..
+    }) = &happening.event
+    {
+        let model = &happening.model;
+        tracing::info!(
+            model.name = %model, model.version = %version, actor = %actor,
+            "nothing is held against version {version} of `{model}` any more: {reason}"
+        );
     }
 }
 

@@ -180,6 +180,23 @@ impl Registry {
         });
     }
 
+    /// Nothing is held against a content any more: where it was quarantined or refused it is known, and no more than that.
+    pub(crate) fn lift(&self, model: &ModelName, digest: &Digest, now: SystemTime) {
+        self.update(model, digest, |known| match known.state {
+            VersionState::Quarantined(_) | VersionState::Refused(_) => {
+                known.state = VersionState::Found;
+                known.since = now;
+            }
+            VersionState::Found
+            | VersionState::Checking
+            | VersionState::Loading
+            | VersionState::WarmingUp
+            | VersionState::Ready
+            | VersionState::Draining
+            | VersionState::Unloaded => {}
+        });
+    }
+
     /// Notes that a version's memory was handed back, unless it is wanted again meanwhile.
     pub(crate) fn enter_if_draining(&self, model: &ModelName, digest: &Digest, now: SystemTime) {
         self.update(model, digest, |known| {

@@ -33,6 +33,7 @@ mod readme;
 mod recreate;
 mod repository;
 mod restart;
+mod retry;
 mod scheduling;
 mod shadow;
 mod shadow_limits;

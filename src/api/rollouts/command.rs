@@ -50,36 +50,47 @@ struct Wish {
 const MAX_REASON: usize = 1000;
 const MAX_ACTOR: usize = 128;
 
-/// Reads what is to be done.
+/// Reads what is to be done with a rollout.
 pub(super) fn read(verb: Verb, body: &[u8]) -> Result<Command, Problem> {
-    let wish: Wish = if body.trim_ascii().is_empty() {
-        Wish::default()
-    } else {
-        serde_json::from_slice(body).map_err(|error| {
-            let why = printable(&error.to_string(), 300);
-            Problem::bad_request("invalid_body", format!("the body cannot be understood: {why}"))
-        })?
-    };
+    let wish = Wish::read(body)?;
     wish.check(verb)?;
     let weight = weight(verb, wish.weight)?;
-    let reason = line("reason", wish.reason, MAX_REASON)?;
-    let actor = line("actor", wish.actor, MAX_ACTOR)?;
+    let plain = wish.plain(verb)?;
     Ok(Command {
-        verb,
         version: wish.to.or(wish.version),
         strategy: wish.strategy,
         weight,
         full: wish.full.unwrap_or(false),
         fresh: wish.fresh.unwrap_or(false),
-        actor: Actor::Operator(actor.unwrap_or_else(|| "operator".to_owned())),
-        reason: reason.unwrap_or_else(|| "no reason was given".to_owned()),
+        ..plain
     })
 }
 
+/// Reads who wants a version to be tried again, and why. There is nothing else to be said.
+pub(super) fn read_retry(version: VersionLabel, body: &[u8]) -> Result<Command, Problem> {
+    let wish = Wish::read(body)?;
+    if let Some((field, of)) = wish.given().next() {
+        let sentence =
+            format!("`{field}` is for `{of}` of a rollout, not for `retry` of a version");
+        return Err(Problem::bad_request("field_does_not_fit", sentence));
+    }
+    Ok(Command { version: Some(version), ..wish.plain(Verb::Retry)? })
+}
+
 impl Wish {
-    /// A field that would have no effect is not taken silently.
-    fn check(&self, verb: Verb) -> Result<(), Problem> {
-        let given = [
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(body).map_err(|error| {
+            let why = printable(&error.to_string(), 300);
+            Problem::bad_request("invalid_body", format!("the body cannot be understood: {why}"))
+        })
+    }
+
+    /// What is said beside who and why, and the verb that it is for.
+    fn given(&self) -> impl Iterator<Item = (&'static str, Verb)> {
+        let fields = [
             ("to", self.to.is_some(), Verb::Undo),
             ("version", self.version.is_some(), Verb::Start),
             ("strategy", self.strategy.is_some(), Verb::Start),
@@ -87,14 +98,27 @@ impl Wish {
             ("fresh", self.fresh.is_some(), Verb::Retry),
             ("weight", self.weight.is_some(), Verb::Weight),
         ];
-        let misplaced = given.into_iter().find(|(_, is_given, of)| *is_given && *of != verb);
-        match misplaced {
+        fields.into_iter().filter_map(|(field, is_given, of)| is_given.then_some((field, of)))
+    }
+
+    /// A field that would have no effect is not taken silently.
+    fn check(&self, verb: Verb) -> Result<(), Problem> {
+        match self.given().find(|(_, of)| *of != verb) {
             None => Ok(()),
-            Some((field, _, of)) => {
+            Some((field, of)) => {
                 let sentence = format!("`{field}` is for `{of}`, not for `{verb}`");
                 Err(Problem::bad_request("field_does_not_fit", sentence))
             }
         }
+    }
+
+    /// Who and why, and nothing else.
+    fn plain(&self, verb: Verb) -> Result<Command, Problem> {
+        let reason = line("reason", self.reason.as_deref(), MAX_REASON)?;
+        let actor = line("actor", self.actor.as_deref(), MAX_ACTOR)?;
+        let actor = Actor::Operator(actor.unwrap_or_else(|| "operator".to_owned()));
+        let reason = reason.unwrap_or_else(|| "no reason was given".to_owned());
+        Ok(Command::plain(verb, actor, reason))
     }
 }
 
@@ -110,7 +134,7 @@ fn weight(verb: Verb, given: Option<f64>) -> Result<Option<Weight>, Problem> {
 }
 
 /// A text that can stand in a log and in a table.
-fn line(field: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Problem> {
+fn line(field: &str, text: Option<&str>, longest: usize) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let text = text.replace(|c| !is_harmless(c), " ").trim().to_owned();
     if text.chars().count() > longest {
@@ -185,6 +209,14 @@ fn not_followed(refused: &CommandRefused) -> Response {
         CommandRefused::DoesNotFit { fitting, .. } => {
             let verbs: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
             let body = json!({ "error": sentence, "code": "verb_does_not_fit", "verbs": verbs });
+            answer(StatusCode::CONFLICT, &body)
+        }
+        CommandRefused::NothingToLift { held, fitting, .. } => {
+            let verbs: Vec<&str> = fitting.iter().map(|verb| verb.name()).collect();
+            let versions: Vec<&str> = held.iter().map(VersionLabel::as_str).collect();
+            let body = json!({
+                "error": sentence, "code": "verb_does_not_fit", "verbs": verbs, "versions": versions,
+            });
             answer(StatusCode::CONFLICT, &body)
         }
         CommandRefused::NeedsWeight => {

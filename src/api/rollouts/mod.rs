@@ -1,6 +1,8 @@
-//! `/admin/v1/models/{model}/rollout…`: how a release goes, how others went, and what operators do about it.
+//! `/admin/v1/models/{model}/rollout…`: how a release goes, how others went, and what operators do about it; and about a
+//! version that is quarantined.
 
 mod command;
+mod quarantine;
 mod view;
 
 use axum::body::Body;
@@ -18,9 +20,10 @@ use crate::delivery::{
     JournalError, JournalReader, ReleaseView, RolloutHistory, transition_document,
 };
 use crate::domain::model::ModelName;
-use crate::domain::rollout::RolloutId;
+use crate::domain::rollout::{Command, RolloutId};
 use crate::serving::Counts;
 
+pub(super) use quarantine::retry as retry_version;
 pub(super) use view::{changed, current};
 
 /// How many rollouts of the past are told, where nothing else is asked for.
@@ -127,20 +130,43 @@ async fn follow(
     body: Body,
 ) -> Result<Response, Problem> {
     let verb = command::verb(verb)?;
+    let read = |body: &[u8]| command::read(verb, body);
+    Ok(match ask(api, model, headers, body, read).await? {
+        Followed::To(view) => told(api, model, &view, &HeaderMap::new()),
+        Followed::Not(refusal) => refusal,
+    })
+}
+
+/// What came of an operator's request.
+enum Followed {
+    /// The state that it led to.
+    To(ReleaseView),
+    /// It does not fit, and nothing was changed.
+    Not(Response),
+}
+
+/// Has done what a body asks for.
+async fn ask(
+    api: &Api,
+    model: &str,
+    headers: &HeaderMap,
+    body: Body,
+    read: impl FnOnce(&[u8]) -> Result<Command, Problem>,
+) -> Result<Followed, Problem> {
     let body = body::read(headers, body, &api.http, &api.bodies).await?;
     let name: ModelName = model.parse().map_err(|_| no_such_model(model))?;
-    let command = command::read(verb, &body)?;
+    let command = read(&body)?;
     let if_match = match IfMatch::of(headers) {
         IfMatch::Any => None,
         IfMatch::Seq(seq) => Some(seq),
         IfMatch::Nothing => {
             let view = api.board.release(model).ok_or_else(|| no_such_model(model))?;
-            return Ok(command::stale(view.seq));
+            return Ok(Followed::Not(command::stale(view.seq)));
         }
     };
     Ok(match api.delivery.command(&name, command, if_match).await {
-        Ok(view) => told(api, model, &view, &HeaderMap::new()),
-        Err(error) => command::refusal(model, error),
+        Ok(view) => Followed::To(view),
+        Err(error) => Followed::Not(command::refusal(model, error)),
     })
 }
 

@@ -271,6 +271,40 @@ fn a_refusal_says_what_would_fit() {
 }
 
 #[test]
+fn a_version_that_is_tried_again_is_told_with_its_rollout() {
+    let mut story = baking();
+    let broken = LoadFailure::Broken("cut off".to_owned());
+    story.file(3).happens(Event::LoadFailed(digest(3), broken));
+    let mut wish = command::read_retry(label(3), br#"{ "actor": "ada" }"#).unwrap();
+    story.happens(Event::Command(wish.clone()));
+    let told = |version| quarantine::lifted("iris", &label(version), &story.view());
+    let digests = [2, 3].map(|content| digest(content).to_string());
+    let expected = json!({
+        "seq": 8, "model": "iris", "version": "3", "digest": digests[1], "rollout": "r-000004",
+    });
+    assert_eq!(told(3), expected);
+    assert_eq!((&told(2)["digest"], &told(2)["rollout"]), (&json!(digests[0]), &Value::Null));
+    wish.version = Some(label(1));
+    let now = Moment { monotonic: Duration::ZERO, wall: WallTime(0) };
+    let context = Context { now, plan: &Plan::default(), next_id: RolloutId(9) };
+    let refused = story.release.step(Event::Command(wish), context).unwrap_err();
+    let sentence = "`retry` does not fit: version 1 is neither quarantined nor refused; what fits: `rollout abort`, \
+                    `rollout start`";
+    let expected = json!({
+        "error": sentence, "code": "verb_does_not_fit", "verbs": ["abort", "start"], "versions": [],
+    });
+    assert_eq!(shown(command::refusal("iris", refused.into())), (409, expected));
+}
+
+#[test]
+fn there_is_nothing_to_be_said_of_a_version_beside_who_and_why() {
+    let problem = command::read_retry(label(3), br#"{ "fresh": true }"#).unwrap_err();
+    let (status, told) = shown(problem.into_response());
+    let sentence = "`fresh` is for `retry` of a rollout, not for `retry` of a version";
+    assert_eq!((status, &told["error"]), (400, &json!(sentence)));
+}
+
+#[test]
 fn each_reason_why_nothing_happened_has_a_status() {
     let unknown = crate::domain::rollout::CommandRefused::UnknownVersion {
         version: label(9),

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use self::show::{Rollout, history_table, status_text};
 use super::client::{AskError, Client, ServerFlags};
 use super::table::say;
+use super::wish::Wish;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::weight::{InvalidWeight, Weight};
 
@@ -122,20 +123,13 @@ enum Command {
     },
 }
 
-/// Who wants something done, and why, which the history keeps; and in which state.
+/// Whose rollout, and who wants what and why.
 #[derive(Debug, Args)]
 struct Why {
     /// Of which model
     model: ModelName,
-    /// Why, for the history
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// Who, for the history
-    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
-    actor: Option<String>,
-    /// Only if nothing has changed since the change of this number, the `seq` of `status --json`
-    #[arg(long, value_name = "SEQ")]
-    if_match: Option<u64>,
+    #[command(flatten)]
+    wish: Wish,
 }
 
 /// Asks, shows, and gives the exit code.
@@ -175,15 +169,9 @@ fn ask(flags: &Flags) -> Result<u8, AskError> {
         }
     };
     let path = format!("{}/{verb}", path(&why.model));
-    let told = client.post(&path, &wish(why, extra), why.if_match)?;
+    let told = client.post(&path, &why.wish.body(extra), why.wish.if_match)?;
     show(&told, flags.json);
     Ok(0)
-}
-
-/// The body of a request: only what was said.
-fn wish(why: &Why, extra: Vec<(&str, Value)>) -> Value {
-    let said = [("reason", json!(why.reason)), ("actor", json!(why.actor))];
-    said.into_iter().chain(extra).filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// A share as people write it, with or without its sign.
@@ -273,11 +261,11 @@ mod tests {
     fn body_of(line: &[&str]) -> Value {
         let line = Line::try_parse_from([&["rollout"], line].concat()).unwrap();
         match &line.flags.command {
-            Command::Start { why, version, .. } => wish(why, vec![("version", json!(version))]),
-            Command::Undo { why, to } => wish(why, vec![("to", json!(to))]),
-            Command::Abort(why) => wish(why, Vec::new()),
+            Command::Start { why, version, .. } => why.wish.body(vec![("version", json!(version))]),
+            Command::Undo { why, to } => why.wish.body(vec![("to", json!(to))]),
+            Command::Abort(why) => why.wish.body(Vec::new()),
             Command::SetWeight { why, weight } => {
-                wish(why, vec![("weight", json!(weight.per_cent()))])
+                why.wish.body(vec![("weight", json!(weight.per_cent()))])
             }
             other => panic!("{other:?}"),
         }

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod event;
 mod plan;
+mod quarantine;
 mod record;
 mod release;
 mod stages;

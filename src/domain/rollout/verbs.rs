@@ -12,7 +12,8 @@ use crate::domain::weight::Weight;
 pub struct Command {
     /// What is to be done.
     pub verb: Verb,
-    /// The version that `start` begins with or `undo` goes back to, where it is not the usual one.
+    /// The version that `start` begins with or `undo` goes back to, where it is not the usual one. With `retry` the one
+    /// of which a quarantine is lifted; without it the last rollout is tried again.
     pub version: Option<VersionLabel>,
     /// How `start` goes about it, where that is not what the settings say.
     pub strategy: Option<Strategy>,
@@ -47,6 +48,22 @@ pub enum CommandRefused {
         /// How things are.
         state: String,
         /// What could be asked for.
+        fitting: Vec<Verb>,
+    },
+    /// There is nothing of a version that a retry of it could lift.
+    #[error(
+        "`retry` does not fit: version {version} is neither quarantined nor refused{}; what fits: {}",
+        taken_back.as_ref().map_or_else(String::new, |why| format!(", but {why}")),
+        words_of_version(.held, .fitting)
+    )]
+    NothingToLift {
+        /// Which one.
+        version: VersionLabel,
+        /// Why it is not tried again by itself, where it was taken back.
+        taken_back: Option<String>,
+        /// The versions that are quarantined or refused.
+        held: Vec<VersionLabel>,
+        /// What could be asked for of the rollout.
         fitting: Vec<Verb>,
     },
     /// The evidence was against it, and trying until it passes would make the evidence worthless.
@@ -106,7 +123,7 @@ impl Release {
     }
 
     /// What a label stands for: also one whose file was replaced, while it is stable or previous.
-    fn revision(&self, label: &VersionLabel) -> Result<Revision, CommandRefused> {
+    pub(super) fn revision(&self, label: &VersionLabel) -> Result<Revision, CommandRefused> {
         let known = self
             .labels()
             .get(label)
@@ -136,6 +153,9 @@ fn verbs_of_stage(stage: &Phase) -> &'static [Verb] {
 
 impl Change<'_, '_> {
     pub(super) fn command(&mut self, command: Command) -> Result<(), CommandRefused> {
+        if let Command { verb: Verb::Retry, version: Some(label), actor, reason, .. } = command {
+            return self.retry_version(label, actor, reason);
+        }
         if !self.release.verbs().contains(&command.verb) {
             return Err(self.does_not_fit(command.verb, self.state()));
         }
@@ -211,13 +231,6 @@ impl Change<'_, '_> {
         Ok(())
     }
 
-    /// An operator who asks for a content by name means it, whatever was held against it.
-    fn pardon(&mut self, revision: &Revision) {
-        self.release.barred.remove(&revision.digest);
-        self.release.broken.remove(&revision.digest);
-        self.release.unfit.remove(&revision.digest);
-    }
-
     fn must_not_be_stable(&self, verb: Verb, revision: &Revision) -> Result<(), CommandRefused> {
         match self.release.stable() {
             Some(stable) if stable.digest == revision.digest => {
@@ -247,6 +260,13 @@ fn words(verbs: &[Verb]) -> String {
         return "nothing".to_owned();
     }
     verbs.iter().map(|verb| format!("`{verb}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn words_of_version(held: &[VersionLabel], verbs: &[Verb]) -> String {
+    let of_versions = held.iter().map(|label| format!("`retry` of version {label}"));
+    let of_rollout = verbs.iter().map(|verb| format!("`rollout {verb}`"));
+    let words: Vec<String> = of_versions.chain(of_rollout).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
 fn labels(labels: &[VersionLabel]) -> String {

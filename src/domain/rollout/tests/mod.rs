@@ -8,6 +8,7 @@ use crate::domain::time::{Moment, WallTime};
 
 mod canary;
 mod crashes;
+mod quarantine;
 mod random;
 mod recreate;
 mod shadow;

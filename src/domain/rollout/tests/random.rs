@@ -61,6 +61,12 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
     ]
 }
 
+/// Whether a content is quarantined or refused.
+fn is_held(release: &Release, digest: &Digest) -> bool {
+    release.broken(digest).or(release.unfit(digest)).is_some()
+        || release.backoff.contains_key(digest)
+}
+
 /// Whether an event may give the candidate more traffic.
 fn leads_on(event: &Event) -> bool {
     match event {
@@ -110,6 +116,10 @@ proptest! {
                 Event::LoadFailed(digest, LoadFailure::Unfit(_)) => Some(*digest),
                 _ => None,
             };
+            let lifted = match &event {
+                Event::Command(Command { verb: Verb::Retry, version, .. }) => version.clone(),
+                _ => None,
+            };
             let result = story.tell(event);
             let release = &story.release;
             if result.is_err() {
@@ -124,6 +134,24 @@ proptest! {
                         prop_assert!(release.unfit(&digest).is_some());
                     }
                     None => prop_assert_eq!(&before, release),
+                }
+            }
+            // What is quarantined or refused is lifted by its label, and nothing else is; stable goes on answering.
+            if let Some(label) = lifted {
+                let digest = before.labels().get(&label).copied();
+                let digest = digest.filter(|digest| is_held(&before, digest));
+                let is_kept = [before.stable(), before.previous()];
+                let is_kept = is_kept.into_iter().flatten().any(|kept| {
+                    kept.label == label && is_held(&before, &kept.digest)
+                });
+                prop_assert!(result.is_ok() == digest.is_some() || is_kept, "{:?}", &result);
+                prop_assert_eq!(before.stable(), release.stable());
+                if let (Ok(()), Some(digest)) = (&result, digest) {
+                    prop_assert!(!is_held(release, &digest));
+                    prop_assert_eq!(release.why_not(&digest), None);
+                    let is_tried = release.live().is_some_and(|it| it.candidate.digest == digest);
+                    let is_newest = before.newest_released.as_ref().is_none_or(|it| label > *it);
+                    prop_assert!(is_tried || !is_newest || before.live().is_some());
                 }
             }
             // An end is final: only another rollout comes after it.
