@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,29 +9,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
+use super::bodies::{Bodies, Full, Held};
 use super::problem::Problem;
 use crate::config::HttpConfig;
-
-/// How much the bodies of all requests may take together.
-///
-/// Those that come in one piece are not counted, since they are small and their number has a limit already. So many
-/// large ones that come slowly can keep each other out, but no small one.
-#[derive(Debug)]
-pub struct Bodies {
-    most: usize,
-    held: AtomicUsize,
-}
-
-impl Bodies {
-    /// For so many bodies of the largest size.
-    const OF_THE_LARGEST: usize = 4;
-
-    /// Where the largest has so many bytes.
-    pub fn new(max_body: usize) -> Arc<Self> {
-        let most = max_body.saturating_mul(Self::OF_THE_LARGEST);
-        Arc::new(Self { most, held: AtomicUsize::new(0) })
-    }
-}
 
 /// A whole body. Its bytes count until the request is done with.
 #[derive(Debug)]
@@ -46,31 +25,6 @@ impl Deref for Whole {
 
     fn deref(&self) -> &Bytes {
         &self.bytes
-    }
-}
-
-/// Bytes of [`Bodies`] that belong to one request.
-#[derive(Debug)]
-struct Held {
-    bodies: Arc<Bodies>,
-    bytes: usize,
-}
-
-impl Held {
-    fn new(bodies: &Arc<Bodies>) -> Self {
-        Self { bodies: bodies.clone(), bytes: 0 }
-    }
-
-    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
-        let before = self.bodies.held.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes += bytes;
-        if before.saturating_add(bytes) <= self.bodies.most { Ok(()) } else { Err(too_many()) }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.bodies.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -101,17 +55,21 @@ async fn collect(mut body: Body, max_body: usize, bodies: &Arc<Bodies>) -> Resul
         return Ok(Whole { bytes: first, _held: None });
     };
     let mut held = Held::new(bodies);
-    held.grow(first.len())?;
     let mut whole = BytesMut::from(first);
     let mut next = Some(second);
     while let Some(chunk) = next {
-        if whole.len() + chunk.len() > max_body {
+        let length = whole.len() + chunk.len();
+        if length > max_body {
             return Err(too_large(max_body));
         }
-        held.grow(chunk.len())?;
+        held.cover(length).await.map_err(|Full| too_many())?;
         whole.extend_from_slice(&chunk);
-        next = next_chunk(&mut body).await?;
+        next = tokio::select! {
+            chunk = next_chunk(&mut body) => chunk?,
+            () = held.has_to_go() => return Err(stood_still()),
+        };
     }
+    held.is_whole();
     Ok(Whole { bytes: whole.freeze(), _held: Some(held) })
 }
 
@@ -167,6 +125,11 @@ fn too_many() -> Problem {
     .ending_connection()
 }
 
+fn stood_still() -> Problem {
+    let sentence = "the body stood still while others had no room; send it again";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", sentence).ending_connection()
+}
+
 fn too_slow(timeout: Duration) -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
@@ -184,42 +147,42 @@ mod tests {
 
     use super::*;
 
-    fn http() -> HttpConfig {
-        HttpConfig { max_body: 10, ..HttpConfig::default() }
-    }
-
     /// A body in pieces of these sizes.
-    async fn receive(pieces: &[usize], bodies: &Arc<Bodies>) -> Result<Whole, Problem> {
+    async fn receive(
+        pieces: &[usize],
+        http: &HttpConfig,
+        bodies: &Arc<Bodies>,
+    ) -> Result<Whole, Problem> {
         let pieces: Vec<_> = pieces
             .iter()
             .map(|size| Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![b' '; *size]))))
             .collect();
         let body = Body::new(StreamBody::new(stream::iter(pieces)));
-        read(&HeaderMap::new(), body, &http(), bodies).await
+        read(&HeaderMap::new(), body, http, bodies).await
     }
 
     #[tokio::test]
     async fn a_body_is_read_to_its_end_and_no_further_than_it_may_be_long() {
+        let http = HttpConfig { max_body: 10, ..HttpConfig::default() };
         let bodies = Bodies::new(10);
-        assert_eq!(receive(&[], &bodies).await.unwrap().len(), 0);
-        assert_eq!(receive(&[10], &bodies).await.unwrap().len(), 10);
-        assert_eq!(receive(&[1; 10], &bodies).await.unwrap().len(), 10);
-        assert_eq!(receive(&[11], &bodies).await.unwrap_err(), too_large(10));
-        assert_eq!(receive(&[1; 11], &bodies).await.unwrap_err(), too_large(10));
+        assert_eq!(receive(&[], &http, &bodies).await.unwrap().len(), 0);
+        assert_eq!(receive(&[10], &http, &bodies).await.unwrap().len(), 10);
+        assert_eq!(receive(&[1; 10], &http, &bodies).await.unwrap().len(), 10);
+        assert_eq!(receive(&[11], &http, &bodies).await.unwrap_err(), too_large(10));
+        assert_eq!(receive(&[1; 11], &http, &bodies).await.unwrap_err(), too_large(10));
     }
 
     #[tokio::test]
-    async fn large_bodies_count_together_until_they_are_done_with_and_small_ones_do_not() {
-        let bodies = Bodies::new(10);
+    async fn where_large_bodies_have_taken_all_room_a_small_one_may_come_in_pieces() {
+        let (http, bodies) = (HttpConfig::default(), Bodies::new(1 << 20));
         let mut held = Vec::new();
         for _ in 0..4 {
-            held.push(receive(&[5, 5], &bodies).await.unwrap());
+            held.push(receive(&[1 << 19; 2], &http, &bodies).await.unwrap());
         }
-        assert_eq!(receive(&[1, 1], &bodies).await.unwrap_err(), too_many());
-        assert!(receive(&[10], &bodies).await.is_ok());
-        held.pop();
-        assert!(receive(&[5, 5], &bodies).await.is_ok());
+        assert_eq!(bodies.held(), 4 << 20);
+        assert_eq!(receive(&[10_000; 2], &http, &bodies).await.unwrap_err(), too_many());
+        assert!(receive(&[1000; 10], &http, &bodies).await.is_ok());
         held.clear();
-        assert_eq!(bodies.held.load(Ordering::Relaxed), 0);
+        assert_eq!(bodies.held(), 0);
     }
 }

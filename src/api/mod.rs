@@ -6,6 +6,7 @@
 //! wrong into a status and a sentence. Protocols only translate: nothing is decided here.
 
 mod admin;
+mod bodies;
 mod body;
 mod connection;
 mod crowd;
@@ -35,7 +36,7 @@ use crate::shadow::Shadow;
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use admin::signature_json;
-pub use body::Bodies;
+pub use bodies::Bodies;
 pub use connection::{ConnectionLimits, Connections};
 pub use guard::Guard;
 pub use health::Readiness;
