@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router as Routes;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, header};
-use hyper::body::Incoming;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -22,7 +23,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::crowd::{Crowd, Place};
 use super::patience::{Patience, Patient};
+use super::problem::Problem;
 use super::standing::{self, Answering, Outgoing, Standing};
+use super::unsent::{Part, Unsent};
 use crate::config::HttpConfig;
 use crate::domain::wording::printable;
 use crate::telemetry::logs;
@@ -41,9 +44,15 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// Within which a client must take more of its answer.
     pub answer_timeout: Duration,
+    /// Bytes of all large answers that clients have not taken yet.
+    pub max_unsent: usize,
 }
 
 impl ConnectionLimits {
+    /// There is room for as many answers as of bodies of the largest size, and for twice as many: numbers take more
+    /// room when they are written out.
+    const UNSENT_OF_THE_LARGEST: usize = 8;
+
     /// As the settings have it, for a listener with so many connections.
     pub fn new(most: usize, http: &HttpConfig) -> Self {
         Self {
@@ -51,6 +60,7 @@ impl ConnectionLimits {
             max_header: http.max_header,
             header_timeout: http.header_timeout,
             answer_timeout: http.body_timeout,
+            max_unsent: http.max_body.saturating_mul(Self::UNSENT_OF_THE_LARGEST),
         }
     }
 }
@@ -60,7 +70,6 @@ impl ConnectionLimits {
 pub struct Connections {
     listener: TcpListener,
     shared: Arc<Shared>,
-    crowd: Arc<Crowd>,
     limits: ConnectionLimits,
 }
 
@@ -69,6 +78,8 @@ pub struct Connections {
 struct Shared {
     routes: Routes,
     ids: RequestIds,
+    crowd: Arc<Crowd>,
+    unsent: Arc<Unsent>,
     /// Set when the listener ends: each connection is told with its next answer.
     closing: AtomicBool,
 }
@@ -80,9 +91,11 @@ const LINGER: Duration = Duration::from_millis(250);
 impl Connections {
     /// Answers what comes to `listener` with `routes`.
     pub fn new(listener: TcpListener, routes: Routes, limits: ConnectionLimits) -> Self {
-        let shared = Shared { routes, ids: RequestIds::new(), closing: AtomicBool::new(false) };
+        let (ids, closing) = (RequestIds::new(), AtomicBool::new(false));
         let crowd = Arc::new(Crowd::new(limits.most));
-        Self { listener, shared: Arc::new(shared), crowd, limits }
+        let unsent = Unsent::new(limits.max_unsent);
+        let shared = Arc::new(Shared { routes, ids, crowd, unsent, closing });
+        Self { listener, shared, limits }
     }
 
     /// Serves until `ending` becomes true, then ends so that every request that was accepted is answered:
@@ -128,14 +141,14 @@ impl Connections {
     ) {
         match accepted {
             Ok((stream, peer)) => {
-                let place = self.crowd.place().await;
+                let place = self.shared.crowd.place().await;
                 self.connect(stream, peer, place, open);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 // Out of descriptors, most likely: others have used more of them than was thought.
                 tracing::warn!("a connection cannot be accepted: {error}");
-                self.crowd.send_one_away();
+                self.shared.crowd.send_one_away();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -165,7 +178,7 @@ impl Connections {
                 tracing::debug!(peer = %peer, "a connection ended early: {error}");
             }
         });
-        self.crowd.can_end(number, task.abort_handle());
+        self.shared.crowd.can_end(number, task.abort_handle());
     }
 }
 
@@ -187,7 +200,8 @@ async fn answer(
     let line = tracing::enabled!(target: logs::ACCESS, tracing::Level::INFO)
         .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
     let request = request.map(|body| Body::new(standing::Incoming::new(body, standing.clone())));
-    let Ok(mut response) = shared.routes.clone().oneshot(request).await;
+    let Ok(response) = shared.routes.clone().oneshot(request).await;
+    let (mut response, part) = with_room(shared, response).await;
     if let Some((started, method, path)) = line {
         tracing::info!(
             target: logs::ACCESS,
@@ -201,7 +215,29 @@ async fn answer(
     if shared.closing.load(Ordering::Acquire) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| Outgoing::new(body, answering))
+    response.map(|body| Outgoing::new(body, answering, part))
+}
+
+/// An answer that there is room for: the one that was made, or else one that says that there is none. Before that, clients
+/// who do not take theirs have to go.
+async fn with_room(shared: &Shared, response: Response) -> (Response, Option<Part>) {
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    loop {
+        if let Some(part) = shared.unsent.take(bytes) {
+            return (response, Some(part));
+        }
+        if !shared.crowd.send_a_stalled_one_away() {
+            return (too_many_answers().into_response(), None);
+        }
+        shared.crowd.somebody_leaves().await;
+    }
+}
+
+fn too_many_answers() -> Problem {
+    let sentence = "as many large answers as the server holds wait for their clients to take them; try again later";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", sentence)
+        .retry_after(Duration::from_secs(1))
 }
 
 /// Ids that are different for each request, and for each start of the server.

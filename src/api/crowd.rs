@@ -81,7 +81,7 @@ impl Crowd {
                 return place;
             }
             if !self.send_one_away() {
-                let _ = tokio::time::timeout(LOOK, self.left.notified()).await;
+                self.somebody_leaves().await;
             }
         }
     }
@@ -121,6 +121,22 @@ impl Crowd {
             }
         }
         false
+    }
+
+    /// Sends away who has not taken its answer for longest, and for longer than anybody has to wait; false where nobody
+    /// keeps the server waiting for that.
+    pub(super) fn send_a_stalled_one_away(&self) -> bool {
+        let now = self.epoch.elapsed();
+        let mut members = self.lock();
+        let stalled = members.present.iter().map(|(number, it)| (*number, it.standing.seen()));
+        let stalled = stalled.filter(|(_, it)| it.phase == Phase::Stalled && waits_long(*it, now));
+        let longest = stalled.min_by_key(|(_, seen)| seen.since);
+        longest.is_some_and(|(number, seen)| members.send_away(number, seen))
+    }
+
+    /// Waits until a connection ends, for a short while.
+    pub(super) async fn somebody_leaves(&self) {
+        let _ = tokio::time::timeout(LOOK, self.left.notified()).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
@@ -180,7 +196,8 @@ impl Members {
 /// that have just come. Neither kind can crowd out the other: from the larger one somebody goes.
 #[derive(Clone, Copy, Debug)]
 struct Order {
-    resting: u8,
+    /// None while they may stay.
+    resting: Option<u8>,
     arriving: u8,
 }
 
@@ -190,11 +207,13 @@ impl Order {
             all.iter().filter(|(_, seen)| is_it(*seen, now)).count()
         };
         let resting = count(|seen, _| seen.phase == Phase::Resting);
+        let new = count(|seen, _| seen.phase == Phase::New);
         let arriving = count(|seen, now| seen.phase == Phase::Arriving && !waits_long(seen, now));
-        if resting >= arriving {
-            Self { resting: 2, arriving: 3 }
+        if resting >= arriving + new {
+            Self { resting: Some(2), arriving: 3 }
         } else {
-            Self { resting: 3, arriving: 2 }
+            // Those that are new will soon be something else.
+            Self { resting: (new == 0).then_some(3), arriving: 2 }
         }
     }
 
@@ -203,9 +222,11 @@ impl Order {
         match seen.phase {
             Phase::Arriving if waits_long(seen, now) => Some(0),
             Phase::Stalled if waits_long(seen, now) => Some(1),
-            Phase::Resting => Some(self.resting),
+            Phase::Resting => self.resting,
             Phase::Arriving => Some(self.arriving),
             Phase::Stalled => Some(4),
+            // What it has sent may be a whole request.
+            Phase::New => None,
             Phase::Working | Phase::Leaving => None,
         }
     }
@@ -241,6 +262,7 @@ mod tests {
     async fn arrival(crowd: &Arc<Crowd>) -> (Arc<Standing>, tokio::task::JoinHandle<()>) {
         let place = crowd.place().await;
         let (standing, number) = (place.standing().clone(), place.number());
+        standing.enter(Phase::Arriving);
         let task = tokio::spawn(async move {
             let _place = place;
             std::future::pending::<()>().await;
@@ -312,6 +334,21 @@ mod tests {
             standing.enter(Phase::Resting);
         }
         assert!(!has_to_go(newcomer).await, "many rest, and a newcomer has time to ask");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_not_been_looked_at_stays_and_does_not_drive_out_those_who_rest() {
+        let crowd = Arc::new(Crowd::new(3));
+        let (resting, rests) = arrival(&crowd).await;
+        resting.enter(Phase::Resting);
+        let new = [crowd.place().await, crowd.place().await];
+        new.iter().for_each(|place| crowd.can_end(place.number(), rests.abort_handle()));
+        let newcomer = tokio::time::timeout(Duration::from_secs(60), crowd.place()).await;
+        assert!(newcomer.is_err() && !has_to_go(rests).await);
+        new[0].standing().enter(Phase::Arriving);
+        new[1].standing().enter(Phase::Working);
+        let newcomer = tokio::time::timeout(Duration::from_secs(60), crowd.place()).await;
+        assert!(newcomer.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ mod routes;
 mod segments;
 mod shadow_report;
 mod standing;
+mod unsent;
 
 use std::sync::Arc;
 

@@ -28,6 +28,8 @@ pub(super) struct Patient {
     /// How many answers had been begun and ended when `waiting` was decided on.
     answers: u64,
     waiting: Waiting,
+    /// Whether nobody has looked yet what has arrived.
+    is_new: bool,
     /// When the wait is given up. Set off later than asked for, it is put off again.
     timer: Pin<Box<Sleep>>,
     /// When a client who takes nothing is given up, while it takes nothing.
@@ -60,7 +62,8 @@ impl Patient {
         // A new connection has a request to make, so its first byte is waited for as for headers.
         let waiting = Waiting::ForHeaders(deadline);
         let timer = Box::pin(sleep_until(deadline));
-        Self { stream, limits, standing, answers: 0, waiting, timer, stalled: None }
+        let (answers, is_new, stalled) = (0, true, None);
+        Self { stream, limits, standing, answers, waiting, is_new, timer, stalled }
     }
 
     /// Nothing has arrived. Gives up when that has been so for too long.
@@ -136,7 +139,11 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if std::mem::take(&mut self.is_new) {
+            self.standing.enter(Phase::Arriving);
+        }
+        match read {
             Poll::Ready(read) => {
                 self.note_arrival();
                 Poll::Ready(read)
@@ -225,6 +232,18 @@ mod tests {
             "{waited:?}"
         );
         slowly.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_waited_for_from_the_first_look_on() {
+        let standing = standing();
+        let (mut connection, _client) = connection(&standing).await;
+        assert_eq!(standing.seen().phase, Phase::New);
+        let mut byte = [0];
+        let moment = Duration::from_millis(1);
+        let read = tokio::time::timeout(moment, connection.read_exact(&mut byte)).await;
+        assert!(read.is_err(), "nothing has arrived");
+        assert_eq!(standing.seen().phase, Phase::Arriving);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,13 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::unsent::Part;
+
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Nobody has looked yet what has arrived.
+    New,
     /// A request is waited for, of which a part has arrived or, on a new connection, nothing yet.
     Arriving,
     /// It has answered, and waits for the next request.
@@ -44,14 +48,14 @@ pub(super) struct Seen {
     pub(super) since: Duration,
 }
 
-const PHASES: [Phase; 5] =
-    [Phase::Arriving, Phase::Resting, Phase::Working, Phase::Stalled, Phase::Leaving];
+const PHASES: [Phase; 6] =
+    [Phase::New, Phase::Arriving, Phase::Resting, Phase::Working, Phase::Stalled, Phase::Leaving];
 const PHASE_BITS: u32 = 3;
 
 impl Standing {
     /// Of a connection that has just been made.
     pub(super) fn new(epoch: Instant) -> Self {
-        let word = AtomicU64::new(word(Phase::Arriving, epoch.elapsed()));
+        let word = AtomicU64::new(word(Phase::New, epoch.elapsed()));
         Self { epoch, word, answers: AtomicU64::new(0) }
     }
 
@@ -155,28 +159,33 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Incoming<B> {
     }
 }
 
-/// The body of an answer, which tells when all of it is on its way.
+/// The body of an answer, which tells when all of it was handed over to be sent.
 #[derive(Debug)]
 pub(super) struct Outgoing<B> {
     body: B,
-    _until_sent: Answering,
+    /// What it takes until it is sent, and not only handed over.
+    part: Option<Arc<Part>>,
+    _until_handed_over: Answering,
 }
 
 impl<B> Outgoing<B> {
-    pub(super) fn new(body: B, answering: Answering) -> Self {
-        Self { body, _until_sent: answering }
+    pub(super) fn new(body: B, answering: Answering, part: Option<Part>) -> Self {
+        Self { body, part: part.map(Arc::new), _until_handed_over: answering }
     }
 }
 
-impl<B: Body + Unpin> Body for Outgoing<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(part) = &self.part else { return Poll::Ready(frame) };
+        let with_part = |bytes| part.clone().with(bytes);
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(with_part))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -202,19 +211,19 @@ mod tests {
     async fn it_is_known_what_is_waited_for_and_since_when() {
         let standing = standing();
         tokio::time::advance(Duration::from_secs(2)).await;
+        standing.enter(Phase::New);
+        let seen = standing.seen();
+        assert_eq!((seen.phase, seen.since), (Phase::New, Duration::ZERO));
         standing.enter(Phase::Arriving);
         let seen = standing.seen();
-        assert_eq!((seen.phase, seen.since), (Phase::Arriving, Duration::ZERO));
-        standing.enter(Phase::Working);
-        let seen = standing.seen();
-        assert_eq!((seen.phase, seen.since), (Phase::Working, Duration::from_secs(2)));
+        assert_eq!((seen.phase, seen.since), (Phase::Arriving, Duration::from_secs(2)));
     }
 
     #[tokio::test]
     async fn whoever_has_moved_on_is_not_sent_away_and_who_is_sent_away_does_not_move_on() {
         let standing = standing();
         let before = standing.seen();
-        standing.enter(Phase::Working);
+        standing.enter(Phase::Arriving);
         assert!(!standing.send_away(before));
         assert!(standing.send_away(standing.seen()));
         standing.enter(Phase::Resting);
@@ -224,6 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_has_arrived_with_the_end_of_its_body() {
         let standing = standing();
+        standing.enter(Phase::Arriving);
         let body = Incoming::new(Full::new(Bytes::from_static(b"all")), standing.clone());
         assert_eq!(standing.seen().phase, Phase::Arriving);
         body.collect().await.unwrap();
@@ -233,6 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_a_body_has_arrived_at_once() {
         let standing = standing();
+        standing.enter(Phase::Arriving);
         drop(Incoming::new(Full::new(Bytes::new()), standing.clone()));
         assert_eq!(standing.seen().phase, Phase::Working);
     }
@@ -241,7 +252,7 @@ mod tests {
     async fn an_answer_lasts_until_its_body_is_gone() {
         let standing = standing();
         let answering = Answering::begin(&standing);
-        let body = Outgoing::new(Full::new(Bytes::from_static(b"all")), answering);
+        let body = Outgoing::new(Full::new(Bytes::from_static(b"all")), answering, None);
         assert!(standing.is_answering());
         drop(body);
         assert!(!standing.is_answering());

@@ -21,6 +21,7 @@ mod deletion;
 mod full_disk;
 mod hostile_files;
 mod hot_swap;
+mod http_edge;
 mod judgement;
 mod many_drops;
 mod many_models;

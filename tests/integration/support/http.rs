@@ -181,6 +181,21 @@ impl Connection {
             && self.receive().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
     }
 
+    /// Waits for the first byte of an answer, and reads nothing. Whether there is one.
+    pub(crate) fn has_begun_to_answer(&self) -> bool {
+        self.stream.peek(&mut [0]).is_ok_and(|length| length > 0)
+    }
+
+    /// Whether the server has closed the connection, whatever it has sent before.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        use io::ErrorKind::{ConnectionReset, UnexpectedEof};
+        loop {
+            if let Err(error) = self.receive() {
+                return [ConnectionReset, UnexpectedEof].contains(&error.kind());
+            }
+        }
+    }
+
     fn receive(&mut self) -> io::Result<()> {
         let mut chunk = [0; 64 << 10];
         match self.stream.read(&mut chunk)? {
