@@ -6,6 +6,7 @@
 //! wrong into a status and a sentence. Protocols only translate: nothing is decided here.
 
 mod admin;
+mod aside;
 mod bodies;
 mod body;
 mod connection;

@@ -24,9 +24,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::decode::{DecodeError, Decoded, Expected, Form};
+use super::aside::aside;
 use super::exchange::{By, Cause, Exchanged, Failure, Question, Record, Time, Wire, exchange};
 use super::problem::Problem;
 use super::segments::Segments;
@@ -251,13 +251,6 @@ impl Wire for JsonWire<'_> {
 
 /// About how many bytes an element takes as text.
 const BYTES_OF_ELEMENT: usize = 8;
-
-/// Does work on so many bytes of text. A lot of it is done where the thread's other requests need not wait for it.
-fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    const MUCH: usize = 256 << 10;
-    let may_leave = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    if bytes > MUCH && may_leave() { tokio::task::block_in_place(work) } else { work() }
-}
 
 /// The smaller of what the model's settings give and what the client asks for.
 fn timeout(headers: &HeaderMap, deadline: Duration) -> Result<Duration, Problem> {
