@@ -268,8 +268,16 @@ fn dim_json(dim: &Dim) -> Value {
 fn tensorflow_name(dtype: DType) -> &'static str {
     match dtype {
         DType::Bool => "DT_BOOL",
+        DType::U8 => "DT_UINT8",
+        DType::U16 => "DT_UINT16",
+        DType::U32 => "DT_UINT32",
+        DType::U64 => "DT_UINT64",
+        DType::I8 => "DT_INT8",
+        DType::I16 => "DT_INT16",
         DType::I32 => "DT_INT32",
         DType::I64 => "DT_INT64",
+        DType::F16 => "DT_HALF",
+        DType::BF16 => "DT_BFLOAT16",
         DType::F32 => "DT_FLOAT",
         DType::F64 => "DT_DOUBLE",
         DType::String => "DT_STRING",

@@ -14,6 +14,9 @@ use super::tensor::{ElementsView, Tensor, ValueView};
 /// What a row's answer may differ by, relative to its size, and the row still counts as independent: kernels choose
 /// another order of additions for another number of rows.
 const RELATIVE: f64 = 1e-4;
+/// The same for types whose own steps are larger: two of them.
+const F16_STEP: f64 = 2e-3;
+const BF16_STEP: f64 = 1.6e-2;
 /// The same for answers near zero.
 const ABSOLUTE: f64 = 1e-6;
 
@@ -130,21 +133,23 @@ pub fn is_same_answer(alone: ValueView<'_>, together: ValueView<'_>, from: usize
 
 fn are_same_elements(one: ElementsView<'_>, other: ElementsView<'_>) -> bool {
     match (one, other) {
-        (ElementsView::F32(one), ElementsView::F32(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|(&a, &b)| are_near(a.into(), b.into()))
-        }
-        (ElementsView::F64(one), ElementsView::F64(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(&a, &b)| are_near(a, b))
-        }
+        (ElementsView::F16(one), ElementsView::F16(other)) => all_are_near(one, other, F16_STEP),
+        (ElementsView::BF16(one), ElementsView::BF16(other)) => all_are_near(one, other, BF16_STEP),
+        (ElementsView::F32(one), ElementsView::F32(other)) => all_are_near(one, other, RELATIVE),
+        (ElementsView::F64(one), ElementsView::F64(other)) => all_are_near(one, other, RELATIVE),
         (one, other) => one == other,
     }
 }
 
-fn are_near(a: f64, b: f64) -> bool {
+fn all_are_near<T: Copy + Into<f64>>(one: &[T], other: &[T], relative: f64) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(&a, &b)| are_near(a.into(), b.into(), relative))
+}
+
+fn are_near(a: f64, b: f64, relative: f64) -> bool {
     a == b
         || (a.is_nan() && b.is_nan())
-        || (a - b).abs() <= ABSOLUTE + RELATIVE * a.abs().max(b.abs())
+        || (a - b).abs() <= ABSOLUTE + relative * a.abs().max(b.abs())
 }
 
 #[cfg(test)]

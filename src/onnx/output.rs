@@ -1,7 +1,5 @@
 //! One output of a run, read where the library wrote it.
 
-use std::ptr::NonNull;
-
 use ort::value::{
     DynMapValueType, DynSequenceValueType, DynTensorValueType, DynValue,
     PrimitiveTensorElementType, TensorElementType, ValueType,
@@ -19,21 +17,13 @@ pub struct Output(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// Numbers in the library's memory.
-    Numbers { elements: Numbers, shape: Vec<usize>, _owner: DynValue },
+    /// Numbers in the library's memory, which the same output owns: they live as long as it does, and are lent for no
+    /// longer.
+    Numbers { elements: ElementsView<'static>, shape: Vec<usize>, _owner: DynValue },
     /// Texts and truth values, copied out: their form there is not ours.
     Copied(Tensor),
     /// A classifier's map per row.
     ClassScores(ClassScores),
-}
-
-/// Where the elements lie: in the value that the same output owns.
-#[derive(Debug)]
-enum Numbers {
-    I32(NonNull<[i32]>),
-    I64(NonNull<[i64]>),
-    F32(NonNull<[f32]>),
-    F64(NonNull<[f64]>),
 }
 
 // SAFETY: the elements are owned through `_owner` (which is `Send + Sync`), never written again after the
@@ -62,7 +52,7 @@ impl Output {
     pub fn view(&self) -> ValueView<'_> {
         match &self.0 {
             Kind::Numbers { elements, shape, _owner } => {
-                ValueView::Tensor(TensorView { shape, elements: elements.view() })
+                ValueView::Tensor(TensorView { shape, elements: *elements })
             }
             Kind::Copied(tensor) => ValueView::Tensor(tensor.view()),
             Kind::ClassScores(scores) => ValueView::ClassScores(scores.view()),
@@ -70,33 +60,23 @@ impl Output {
     }
 }
 
-impl Numbers {
-    fn view(&self) -> ElementsView<'_> {
-        match self {
-            Self::I32(elements) => ElementsView::I32(borrow(elements)),
-            Self::I64(elements) => ElementsView::I64(borrow(elements)),
-            Self::F32(elements) => ElementsView::F32(borrow(elements)),
-            Self::F64(elements) => ElementsView::F64(borrow(elements)),
-        }
-    }
-}
-
-/// Only for the elements of a [`Numbers`], and for no longer than that is borrowed.
-fn borrow<T>(elements: &NonNull<[T]>) -> &[T] {
-    // SAFETY: pointer and length come from a slice of this type inside a value that the output owns beside them;
-    // it is neither moved nor written to until both are dropped.
-    unsafe { elements.as_ref() }
-}
-
 fn tensor(value: DynValue, ty: TensorElementType) -> Result<Kind, RunError> {
     let dtype =
         signature::dtype(ty).ok_or_else(|| unexpected(&format!("an output of `{ty}` elements")))?;
     let shape = dimensions(value.shape())?;
     let elements = match dtype {
-        DType::I32 => Numbers::I32(numbers(&value)?),
-        DType::I64 => Numbers::I64(numbers(&value)?),
-        DType::F32 => Numbers::F32(numbers(&value)?),
-        DType::F64 => Numbers::F64(numbers(&value)?),
+        DType::U8 => ElementsView::U8(numbers(&value)?),
+        DType::U16 => ElementsView::U16(numbers(&value)?),
+        DType::U32 => ElementsView::U32(numbers(&value)?),
+        DType::U64 => ElementsView::U64(numbers(&value)?),
+        DType::I8 => ElementsView::I8(numbers(&value)?),
+        DType::I16 => ElementsView::I16(numbers(&value)?),
+        DType::I32 => ElementsView::I32(numbers(&value)?),
+        DType::I64 => ElementsView::I64(numbers(&value)?),
+        DType::F16 => ElementsView::F16(numbers(&value)?),
+        DType::BF16 => ElementsView::BF16(numbers(&value)?),
+        DType::F32 => ElementsView::F32(numbers(&value)?),
+        DType::F64 => ElementsView::F64(numbers(&value)?),
         DType::Bool => {
             let elements = truth_values(&value, &shape)?;
             return copied(shape, Elements::Bool(elements));
@@ -109,8 +89,13 @@ fn tensor(value: DynValue, ty: TensorElementType) -> Result<Kind, RunError> {
     Ok(Kind::Numbers { elements, shape, _owner: value })
 }
 
-fn numbers<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<NonNull<[T]>, RunError> {
-    value.try_extract_tensor::<T>().map(|(_, elements)| NonNull::from(elements)).map_err(failed)
+/// The numbers in a value. They must not be used for longer than the value is there.
+fn numbers<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<&'static [T], RunError> {
+    let (_, elements) = value.try_extract_tensor::<T>().map_err(failed)?;
+    let elements: *const [T] = elements;
+    // SAFETY: `Output` keeps the slice beside the value that owns it, lends it for no longer than itself, and neither
+    // writes to the value nor drops it before. Moving the value does not move what it points to.
+    Ok(unsafe { &*elements })
 }
 
 /// A kernel might write any byte for "true"; a Rust `bool` must be 0 or 1, so bytes are read.

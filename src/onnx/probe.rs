@@ -1,12 +1,14 @@
 //! Asks a model whether its rows are independent.
 
+use half::{bf16, f16};
+
 use super::error::RunError;
 use super::output::Output;
 use super::session::Session;
 use super::stop::StopFlag;
 use crate::domain::batching::{self, Alone};
 use crate::domain::signature::{Dim, TensorSpec};
-use crate::domain::tensor::{Elements, Tensor, element_count};
+use crate::domain::tensor::{DType, Elements, Tensor, element_count};
 
 /// Rows that are compared. Few, because they are run by themselves as well.
 const ROWS: usize = 4;
@@ -101,19 +103,24 @@ fn random_row(spec: &TensorSpec, open: usize, seed: u64) -> Option<Tensor> {
 }
 
 /// Numbers from -2 to 2. Integers are often indices or categories, so they are small and not negative.
-fn random_elements(spec: &TensorSpec, numbers: impl Iterator<Item = f64>) -> Elements {
-    let small = |number: f64| (number * 3.0).min(2.0);
-    match spec.dtype.buffer(0) {
-        Elements::Bool(_) => Elements::Bool(numbers.map(|number| number < 0.5).collect()),
-        Elements::I32(_) => Elements::I32(numbers.map(|number| small(number) as i32).collect()),
-        Elements::I64(_) => Elements::I64(numbers.map(|number| small(number) as i64).collect()),
-        Elements::F32(_) => {
-            Elements::F32(numbers.map(|number| (number * 4.0 - 2.0) as f32).collect())
-        }
-        Elements::F64(_) => Elements::F64(numbers.map(|number| number * 4.0 - 2.0).collect()),
-        Elements::String(_) => {
-            Elements::String(numbers.map(|number| format!("{}", small(number) as i32)).collect())
-        }
+fn random_elements(spec: &TensorSpec, numbers: impl Iterator<Item = f64> + Clone) -> Elements {
+    let small = numbers.clone().map(|number| (number * 3.0).min(2.0) as u8);
+    let wide = numbers.clone().map(|number| number * 4.0 - 2.0);
+    match spec.dtype {
+        DType::Bool => Elements::Bool(numbers.map(|number| number < 0.5).collect()),
+        DType::U8 => Elements::U8(small.collect()),
+        DType::U16 => Elements::U16(small.map(Into::into).collect()),
+        DType::U32 => Elements::U32(small.map(Into::into).collect()),
+        DType::U64 => Elements::U64(small.map(Into::into).collect()),
+        DType::I8 => Elements::I8(small.map(|number| number as i8).collect()),
+        DType::I16 => Elements::I16(small.map(Into::into).collect()),
+        DType::I32 => Elements::I32(small.map(Into::into).collect()),
+        DType::I64 => Elements::I64(small.map(Into::into).collect()),
+        DType::F16 => Elements::F16(wide.map(f16::from_f64).collect()),
+        DType::BF16 => Elements::BF16(wide.map(bf16::from_f64).collect()),
+        DType::F32 => Elements::F32(wide.map(|number| number as f32).collect()),
+        DType::F64 => Elements::F64(wide.collect()),
+        DType::String => Elements::String(small.map(|number| number.to_string()).collect()),
     }
 }
 

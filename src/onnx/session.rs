@@ -1,6 +1,6 @@
 //! One version of a model, loaded and shared by all threads.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::Session as OrtSession;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
-use ort::sys::{ONNXTensorElementDataType as ElementType, OrtValue};
+use ort::sys::OrtValue;
 use ort::value::{DynTensor, DynValue, TensorElementType};
 use ort::{AsPointer, ortsys};
 
@@ -19,7 +19,7 @@ use super::runtime::Runtime;
 use super::signature;
 use super::stop::StopFlag;
 use crate::domain::signature::Signature;
-use crate::domain::tensor::{ElementsView, Tensor};
+use crate::domain::tensor::{ElementsView, Tensor, with_elements};
 use crate::domain::wording::printable;
 
 /// Of the library's words about a model, in characters.
@@ -166,28 +166,17 @@ impl Session {
     }
 
     fn borrow<'a>(&self, tensor: &'a Tensor) -> Result<Input<'a>, RunError> {
-        let (bytes, length, element_type) = match tensor.view().elements {
-            ElementsView::Bool(slice) => {
-                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL)
-            }
-            ElementsView::I32(slice) => {
-                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32)
-            }
-            ElementsView::I64(slice) => {
-                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64)
-            }
-            ElementsView::F32(slice) => {
-                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-            }
-            ElementsView::F64(slice) => {
-                bytes_of(slice, ElementType::ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE)
-            }
-            ElementsView::String(texts) => return copy_texts(tensor.shape(), texts),
-        };
+        let elements = tensor.view().elements;
+        let (bytes, length) = with_elements!(
+            ElementsView,
+            elements,
+            numbers => (numbers.as_ptr().cast::<c_void>(), size_of_val(numbers)),
+            texts => return copy_texts(tensor.shape(), texts)
+        );
         // A dimension never exceeds the number of bytes in memory, so it fits.
         let shape: Vec<i64> = tensor.shape().iter().map(|&size| size as i64).collect();
         let mut value = ptr::null_mut();
-        // SAFETY: `bytes` and `length` are those of a live slice of the named element type, whose number of
+        // SAFETY: `bytes` and `length` are those of a live slice of the element type that is told, whose number of
         // elements is the shape's product (`Tensor` guarantees it). The value only borrows: `Input`
         // carries the slice's lifetime, and `Run` takes its inputs as constants.
         let status = ortsys![unsafe CreateTensorWithDataAsOrtValue(
@@ -196,7 +185,7 @@ impl Session {
             length,
             shape.as_ptr(),
             shape.len(),
-            element_type,
+            signature::element_type(elements.dtype()).into(),
             &mut value
         )];
         // SAFETY: the status comes from the call above and is consumed here, once.
@@ -229,13 +218,6 @@ fn copy_texts<'a>(shape: &[usize], texts: &[String]) -> Result<Input<'a>, RunErr
         unsafe { ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), text.len()) };
     }
     Ok(Input::Owned(tensor.into_dyn()))
-}
-
-fn bytes_of<T>(
-    slice: &[T],
-    element_type: ElementType,
-) -> (*const std::ffi::c_void, usize, ElementType) {
-    (slice.as_ptr().cast(), size_of_val(slice), element_type)
 }
 
 fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Result<OrtSession> {

@@ -87,12 +87,40 @@ fn dim(size: i64, symbol: &str) -> Dim {
 pub(super) fn dtype(ty: TensorElementType) -> Option<DType> {
     match ty {
         TensorElementType::Bool => Some(DType::Bool),
+        TensorElementType::Uint8 => Some(DType::U8),
+        TensorElementType::Uint16 => Some(DType::U16),
+        TensorElementType::Uint32 => Some(DType::U32),
+        TensorElementType::Uint64 => Some(DType::U64),
+        TensorElementType::Int8 => Some(DType::I8),
+        TensorElementType::Int16 => Some(DType::I16),
         TensorElementType::Int32 => Some(DType::I32),
         TensorElementType::Int64 => Some(DType::I64),
+        TensorElementType::Float16 => Some(DType::F16),
+        TensorElementType::Bfloat16 => Some(DType::BF16),
         TensorElementType::Float32 => Some(DType::F32),
         TensorElementType::Float64 => Some(DType::F64),
         TensorElementType::String => Some(DType::String),
         _ => None,
+    }
+}
+
+/// What the library calls the type.
+pub(super) fn element_type(dtype: DType) -> TensorElementType {
+    match dtype {
+        DType::Bool => TensorElementType::Bool,
+        DType::U8 => TensorElementType::Uint8,
+        DType::U16 => TensorElementType::Uint16,
+        DType::U32 => TensorElementType::Uint32,
+        DType::U64 => TensorElementType::Uint64,
+        DType::I8 => TensorElementType::Int8,
+        DType::I16 => TensorElementType::Int16,
+        DType::I32 => TensorElementType::Int32,
+        DType::I64 => TensorElementType::Int64,
+        DType::F16 => TensorElementType::Float16,
+        DType::BF16 => TensorElementType::Bfloat16,
+        DType::F32 => TensorElementType::Float32,
+        DType::F64 => TensorElementType::Float64,
+        DType::String => TensorElementType::String,
     }
 }
 

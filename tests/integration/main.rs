@@ -18,6 +18,7 @@ mod contract;
 mod crash;
 mod crash_attribution;
 mod deletion;
+mod element_types;
 mod full_disk;
 mod hostile_files;
 mod hot_swap;

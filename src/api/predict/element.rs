@@ -1,5 +1,7 @@
 //! A tensor's element as JSON writes it.
 
+use half::{bf16, f16};
+
 use super::json::Scalar;
 use crate::domain::tensor::Element;
 
@@ -48,8 +50,9 @@ impl JsonElement for String {
     }
 }
 
-/// 2⁶³, the least number that is too large for all integer types here.
-const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
+/// 2⁶⁴, the least number that is too large for all integer types here, and −2⁶³, below which there is none.
+const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
+const LEAST_I64: f64 = -9_223_372_036_854_775_808.0;
 
 macro_rules! integers {
     ($($element:ty),*) => {
@@ -60,7 +63,11 @@ macro_rules! integers {
                 match scalar {
                     Scalar::Integer(value) => Self::try_from(value).map_err(|_| Misfit::Range),
                     // Such a number has no fraction, so it may well have been written as an integer.
-                    Scalar::Float(value) if value.is_finite() && value.abs() >= BEYOND_I64 => Err(Misfit::Range),
+                    Scalar::Float(value)
+                        if value.is_finite() && !(LEAST_I64..BEYOND_U64).contains(&value) =>
+                    {
+                        Err(Misfit::Range)
+                    }
                     Scalar::Null | Scalar::Bool(_) | Scalar::Float(_) | Scalar::Text(_) => Err(Misfit::Kind),
                 }
             }
@@ -68,18 +75,16 @@ macro_rules! integers {
     };
 }
 
+/// With the functions that round a whole number and a double to the type.
 macro_rules! floats {
-    ($($element:ty),*) => {
+    ($($element:ty: $of_integer:expr, $rounded:expr;)*) => {
         $(impl JsonElement for $element {
             const EXPECTED: &'static str = "a number";
 
             fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Misfit> {
                 match scalar {
-                    Scalar::Integer(value) => Ok(value as Self),
-                    Scalar::Float(value) => {
-                        let element = value as Self;
-                        if element.is_finite() == value.is_finite() { Ok(element) } else { Err(Misfit::Range) }
-                    }
+                    Scalar::Integer(value) => ($of_integer)(value),
+                    Scalar::Float(value) => finite(value, $rounded),
                     // JSON has no such numbers; clients whose JSON library keeps to the rules write texts.
                     Scalar::Text("NaN") => Ok(Self::NAN),
                     Scalar::Text("Infinity") => Ok(Self::INFINITY),
@@ -91,8 +96,19 @@ macro_rules! floats {
     };
 }
 
-integers!(i32, i64);
-floats!(f32, f64);
+/// A number that is finite must stay so.
+fn finite<T: Copy + Into<f64>>(value: f64, rounded: impl Fn(f64) -> T) -> Result<T, Misfit> {
+    let element = rounded(value);
+    if element.into().is_finite() == value.is_finite() { Ok(element) } else { Err(Misfit::Range) }
+}
+
+integers!(u8, u16, u32, u64, i8, i16, i32, i64);
+floats! {
+    f16: |value| finite(value as f64, f16::from_f64), f16::from_f64;
+    bf16: |value| finite(value as f64, bf16::from_f64), bf16::from_f64;
+    f32: |value| Ok(value as f32), |value| value as f32;
+    f64: |value| Ok(value as f64), |value| value;
+}
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +122,12 @@ mod tests {
         assert_eq!(i64::from_scalar(Scalar::Integer(1 << 31)), Ok(1 << 31));
         assert_eq!(i64::from_scalar(Scalar::Integer(i128::from(u64::MAX))), Err(Misfit::Range));
         assert_eq!(i64::from_scalar(Scalar::Float(1e20)), Err(Misfit::Range));
+        assert_eq!(u64::from_scalar(Scalar::Integer(u64::MAX.into())), Ok(u64::MAX));
+        assert_eq!(u8::from_scalar(Scalar::Integer(-1)), Err(Misfit::Range));
+        assert_eq!(f16::from_scalar(Scalar::Float(65_504.0)), Ok(f16::MAX));
+        assert_eq!(f16::from_scalar(Scalar::Float(65_520.0)), Err(Misfit::Range));
+        assert_eq!(f16::from_scalar(Scalar::Integer(100_000)), Err(Misfit::Range));
+        assert_eq!(bf16::from_scalar(Scalar::Integer(100_000)), Ok(bf16::from_f32(99_840.0)));
     }
 
     #[test]

@@ -215,8 +215,16 @@ impl<'c> Json<'c> {
             }
             ElementsView::String(texts) => self.text(&texts[index]),
             ElementsView::Bool(_)
+            | ElementsView::U8(_)
+            | ElementsView::U16(_)
+            | ElementsView::U32(_)
+            | ElementsView::U64(_)
+            | ElementsView::I8(_)
+            | ElementsView::I16(_)
             | ElementsView::I32(_)
             | ElementsView::I64(_)
+            | ElementsView::F16(_)
+            | ElementsView::BF16(_)
             | ElementsView::F32(_)
             | ElementsView::F64(_) => self.number(tensor, index),
         }
@@ -225,12 +233,16 @@ impl<'c> Json<'c> {
     fn number(&mut self, tensor: &TensorView<'_>, index: usize) {
         match tensor.elements {
             ElementsView::Bool(values) => self.raw(if values[index] { b"true" } else { b"false" }),
-            ElementsView::I32(values) => {
-                self.raw(itoa::Buffer::new().format(values[index]).as_bytes())
-            }
-            ElementsView::I64(values) => {
-                self.raw(itoa::Buffer::new().format(values[index]).as_bytes())
-            }
+            ElementsView::U8(values) => self.integer(values[index]),
+            ElementsView::U16(values) => self.integer(values[index]),
+            ElementsView::U32(values) => self.integer(values[index]),
+            ElementsView::U64(values) => self.integer(values[index]),
+            ElementsView::I8(values) => self.integer(values[index]),
+            ElementsView::I16(values) => self.integer(values[index]),
+            ElementsView::I32(values) => self.integer(values[index]),
+            ElementsView::I64(values) => self.integer(values[index]),
+            ElementsView::F16(values) => self.f32(values[index].into()),
+            ElementsView::BF16(values) => self.f32(values[index].into()),
             ElementsView::F32(values) => self.f32(values[index]),
             ElementsView::F64(values) => {
                 let value = values[index];
@@ -241,6 +253,10 @@ impl<'c> Json<'c> {
             }
             ElementsView::String(texts) => self.text(&texts[index]),
         }
+    }
+
+    fn integer(&mut self, value: impl itoa::Integer) {
+        self.raw(itoa::Buffer::new().format(value).as_bytes());
     }
 
     fn f32(&mut self, value: f32) {

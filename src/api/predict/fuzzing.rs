@@ -18,8 +18,7 @@ static MODELS: LazyLock<Vec<(Signature, Naming)>> = LazyLock::new(|| {
         features: features.iter().map(|name| (*name).to_owned()).collect(),
         classes: Vec::new(),
     };
-    let types = [DType::F32, DType::F64, DType::I64, DType::I32, DType::Bool, DType::String];
-    let columns = types.iter().map(|dtype| rows(dtype.name(), *dtype, &[])).collect();
+    let columns = DType::ALL.iter().map(|dtype| rows(dtype.name(), *dtype, &[])).collect();
     let tensors = vec![rows("a", DType::F32, &[2, 2]), input("b", DType::I32, None)];
     let whole = vec![input("x", DType::F32, Some(Vec::new()))];
     vec![

@@ -13,7 +13,7 @@ use super::members::{Found, Members};
 use super::progress::Progress;
 use super::trail::counted;
 use crate::domain::signature::{Dim, TensorSpec};
-use crate::domain::tensor::{DType, Elements, Tensor};
+use crate::domain::tensor::{DType, Elements, Tensor, with_elements};
 
 /// A tensor in the making.
 #[derive(Debug)]
@@ -21,20 +21,6 @@ pub(super) struct TensorBuilder<'s> {
     spec: &'s TensorSpec,
     elements: Elements,
     dims: Dims,
-}
-
-/// Calls an expression with the typed buffer, whatever its type is.
-macro_rules! with_buffer {
-    ($elements:expr, $out:ident => $call:expr) => {
-        match $elements {
-            Elements::Bool($out) => $call,
-            Elements::I32($out) => $call,
-            Elements::I64($out) => $call,
-            Elements::F32($out) => $call,
-            Elements::F64($out) => $call,
-            Elements::String($out) => $call,
-        }
-    };
 }
 
 impl<'s> TensorBuilder<'s> {
@@ -64,7 +50,7 @@ impl<'s> TensorBuilder<'s> {
         json: D,
     ) -> Result<(), D::Error> {
         let dims = &mut self.dims;
-        with_buffer!(&mut self.elements, out => Nested { out, dims, depth, progress }.seed().deserialize(json))
+        with_elements!(Elements, &mut self.elements, out => Nested { out, dims, depth, progress }.seed().deserialize(json))
     }
 
     /// [`read`](Self::read) for an array that was entered already.
@@ -85,7 +71,7 @@ impl<'s> TensorBuilder<'s> {
         scalar: Scalar<'_>,
     ) -> Result<(), E> {
         let dims = &mut self.dims;
-        with_buffer!(&mut self.elements, out => Nested { out, dims, depth, progress }.scalar(scalar))
+        with_elements!(Elements, &mut self.elements, out => Nested { out, dims, depth, progress }.scalar(scalar))
     }
 
     /// [`read`](Self::read) for a text in base64, after its key.
@@ -96,7 +82,7 @@ impl<'s> TensorBuilder<'s> {
         members: A,
     ) -> Result<(), A::Error> {
         let dims = &mut self.dims;
-        with_buffer!(&mut self.elements, out => Nested { out, dims, depth, progress }.base64(members))
+        with_elements!(Elements, &mut self.elements, out => Nested { out, dims, depth, progress }.base64(members))
     }
 
     /// Reads a row that is given as an object with a member for each column. The first key has been read.
@@ -108,7 +94,7 @@ impl<'s> TensorBuilder<'s> {
         mut object: A,
     ) -> Result<(), A::Error> {
         let dims = &mut self.dims;
-        with_buffer!(&mut self.elements, out => {
+        with_elements!(Elements, &mut self.elements, out => {
             read_features(out, features, first, progress, &mut object)?;
         });
         dims.agree(1, features.len()).map_err(|expected| {

@@ -79,8 +79,18 @@ fn nested(shape: &[usize], elements: &mut dyn Iterator<Item = Value>) -> Value {
 fn elements(elements: ElementsView<'_>) -> Box<dyn Iterator<Item = Value> + '_> {
     match elements {
         ElementsView::Bool(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::U8(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::U16(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::U32(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::U64(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::I8(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::I16(values) => Box::new(values.iter().map(|value| (*value).into())),
         ElementsView::I32(values) => Box::new(values.iter().map(|value| (*value).into())),
         ElementsView::I64(values) => Box::new(values.iter().map(|value| (*value).into())),
+        ElementsView::F16(values) => Box::new(values.iter().map(|value| single(f32::from(*value)))),
+        ElementsView::BF16(values) => {
+            Box::new(values.iter().map(|value| single(f32::from(*value))))
+        }
         ElementsView::F32(values) => Box::new(values.iter().map(|value| single(*value))),
         ElementsView::F64(values) => Box::new(values.iter().map(|value| double(*value))),
         ElementsView::String(values) => Box::new(values.iter().map(|value| json!(value))),

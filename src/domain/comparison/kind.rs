@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::tensor::{DType, ValueView};
+use super::super::tensor::{DType, ElementKind, ValueView};
 use super::pair::Arm;
 use super::rows::Rows;
 use super::rule::OutputKind;
@@ -123,14 +123,16 @@ fn by_form(stable: &ValueView<'_>, rows: &Rows<'_>) -> Option<OutputKind> {
         ValueView::Tensor(tensor) => tensor,
     };
     let is_one_per_row = rows.columns() == 1;
-    match (rows.dtype(), is_one_per_row) {
-        (DType::Bool | DType::I32 | DType::I64 | DType::String, true) => {
+    match (rows.dtype().kind(), is_one_per_row) {
+        (ElementKind::Truth | ElementKind::Integer | ElementKind::Text, true) => {
             Some(OutputKind::ClassLabel)
         }
-        (DType::Bool | DType::I32 | DType::I64 | DType::String, false) => Some(OutputKind::Numeric),
-        (DType::F32 | DType::F64, true) => Some(OutputKind::Regression),
-        (DType::F32 | DType::F64, false) if tensor.shape.len() == 2 => None,
-        (DType::F32 | DType::F64, false) => Some(OutputKind::Numeric),
+        (ElementKind::Truth | ElementKind::Integer | ElementKind::Text, false) => {
+            Some(OutputKind::Numeric)
+        }
+        (ElementKind::Float, true) => Some(OutputKind::Regression),
+        (ElementKind::Float, false) if tensor.shape.len() == 2 => None,
+        (ElementKind::Float, false) => Some(OutputKind::Numeric),
     }
 }
 

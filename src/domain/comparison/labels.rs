@@ -106,14 +106,28 @@ fn labels<'a>(rows: &Rows<'a>, row: usize) -> [ClassRef<'a>; 2] {
         true => ClassRef::Name("NaN"),
         false => ClassRef::Number(label.round() as i64),
     };
+    macro_rules! labels {
+        ($sides:ident, |$label:ident| $class:expr) => {
+            [&$sides[0], &$sides[1]].map(|side| {
+                let $label = side[(row, 0)];
+                $class
+            })
+        };
+    }
     match rows {
-        Rows::Bool(sides) => [&sides[0], &sides[1]].map(|side| truth(side[(row, 0)])),
-        Rows::I32(sides) => {
-            [&sides[0], &sides[1]].map(|side| ClassRef::Number(side[(row, 0)].into()))
-        }
-        Rows::I64(sides) => [&sides[0], &sides[1]].map(|side| ClassRef::Number(side[(row, 0)])),
-        Rows::F32(sides) => [&sides[0], &sides[1]].map(|side| nearest(side[(row, 0)].into())),
-        Rows::F64(sides) => [&sides[0], &sides[1]].map(|side| nearest(side[(row, 0)])),
+        Rows::Bool(sides) => labels!(sides, |label| truth(label)),
+        Rows::U8(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::U16(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::U32(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::U64(sides) => labels!(sides, |label| ClassRef::Number(label as i64)),
+        Rows::I8(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::I16(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::I32(sides) => labels!(sides, |label| ClassRef::Number(label.into())),
+        Rows::I64(sides) => labels!(sides, |label| ClassRef::Number(label)),
+        Rows::F16(sides) => labels!(sides, |label| nearest(label.into())),
+        Rows::BF16(sides) => labels!(sides, |label| nearest(label.into())),
+        Rows::F32(sides) => labels!(sides, |label| nearest(label.into())),
+        Rows::F64(sides) => labels!(sides, |label| nearest(label)),
         Rows::Text { elements, columns, .. } => {
             elements.map(|side| ClassRef::Name(&side[row * columns]))
         }

@@ -186,9 +186,19 @@ pub(super) fn shown(rows: &Rows<'_>, side: Arm, row: usize) -> String {
             let row = side.iter().skip(row * columns).take(SHOWN.min(*columns));
             row.map(|text| format!("\"{}\"", printable(text, 20))).collect()
         }
-        Rows::Bool(_) | Rows::I32(_) | Rows::I64(_) | Rows::F32(_) | Rows::F64(_) => {
-            rows.numbers(side, row, SHOWN).into_iter().map(number).collect()
-        }
+        Rows::Bool(_)
+        | Rows::U8(_)
+        | Rows::U16(_)
+        | Rows::U32(_)
+        | Rows::U64(_)
+        | Rows::I8(_)
+        | Rows::I16(_)
+        | Rows::I32(_)
+        | Rows::I64(_)
+        | Rows::F16(_)
+        | Rows::BF16(_)
+        | Rows::F32(_)
+        | Rows::F64(_) => rows.numbers(side, row, SHOWN).into_iter().map(number).collect(),
     };
     let more = if rows.columns() > SHOWN { ", …" } else { "" };
     match &elements[..] {

@@ -1,5 +1,6 @@
 //! The same output of two runs as rows: the first dimension counts rows, the rest is one row's columns.
 
+use half::{bf16, f16};
 use ndarray::{ArrayView1, ArrayView2, Axis, CowArray, Ix2};
 
 use super::super::tensor::{ClassScoresView, DType, ElementsView, TensorView, element_count};
@@ -9,8 +10,16 @@ use super::pair::Arm;
 #[derive(Clone, Debug)]
 pub(super) enum Rows<'a> {
     Bool([ArrayView2<'a, bool>; 2]),
+    U8([ArrayView2<'a, u8>; 2]),
+    U16([ArrayView2<'a, u16>; 2]),
+    U32([ArrayView2<'a, u32>; 2]),
+    U64([ArrayView2<'a, u64>; 2]),
+    I8([ArrayView2<'a, i8>; 2]),
+    I16([ArrayView2<'a, i16>; 2]),
     I32([ArrayView2<'a, i32>; 2]),
     I64([ArrayView2<'a, i64>; 2]),
+    F16([ArrayView2<'a, f16>; 2]),
+    BF16([ArrayView2<'a, bf16>; 2]),
     /// Owned where the candidate's class scores had to be put into stable's order.
     F32([CowArray<'a, f32, Ix2>; 2]),
     F64([ArrayView2<'a, f64>; 2]),
@@ -46,57 +55,56 @@ impl Number for bool {
     }
 }
 
-impl Number for i32 {
-    fn real(self) -> f64 {
-        f64::from(self)
-    }
+macro_rules! integers {
+    ($($number:ty),*) => {
+        $(impl Number for $number {
+            fn real(self) -> f64 {
+                self as f64
+            }
 
-    fn is_same(self, other: Self) -> bool {
-        self == other
-    }
+            fn minus(self, other: Self) -> f64 {
+                (i128::from(self) - i128::from(other)) as f64
+            }
+
+            fn is_same(self, other: Self) -> bool {
+                self == other
+            }
+        })*
+    };
 }
 
-impl Number for i64 {
-    fn real(self) -> f64 {
-        self as f64
-    }
+macro_rules! floats {
+    ($($number:ty),*) => {
+        $(impl Number for $number {
+            fn real(self) -> f64 {
+                self.into()
+            }
 
-    fn minus(self, other: Self) -> f64 {
-        (i128::from(self) - i128::from(other)) as f64
-    }
-
-    fn is_same(self, other: Self) -> bool {
-        self == other
-    }
+            fn is_same(self, other: Self) -> bool {
+                self.to_bits() == other.to_bits()
+            }
+        })*
+    };
 }
 
-impl Number for f32 {
-    fn real(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn is_same(self, other: Self) -> bool {
-        self.to_bits() == other.to_bits()
-    }
-}
-
-impl Number for f64 {
-    fn real(self) -> f64 {
-        self
-    }
-
-    fn is_same(self, other: Self) -> bool {
-        self.to_bits() == other.to_bits()
-    }
-}
+integers!(u8, u16, u32, u64, i8, i16, i32, i64);
+floats!(f16, bf16, f32, f64);
 
 /// Evaluates an expression with the same row of both sides, whatever type its numbers have, or another one for text.
 macro_rules! on_row {
     ($rows:expr, $row:expr, |$stable:ident, $candidate:ident| $numbers:expr, |$texts:ident, $others:ident| $text:expr) => {
         match $rows {
             Rows::Bool(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::U8(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::U16(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::U32(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::U64(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::I8(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::I16(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
             Rows::I32(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
             Rows::I64(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::F16(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
+            Rows::BF16(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
             Rows::F32(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
             Rows::F64(sides) => on_row!(@ sides, $row, $stable, $candidate, $numbers),
             Rows::Text { elements, columns, .. } => {
@@ -133,8 +141,16 @@ impl<'a> Rows<'a> {
         let shape = (rows, columns);
         Some(match (stable.elements, candidate.elements) {
             (ElementsView::Bool(a), ElementsView::Bool(b)) => Self::Bool(both(shape, [a, b])?),
+            (ElementsView::U8(a), ElementsView::U8(b)) => Self::U8(both(shape, [a, b])?),
+            (ElementsView::U16(a), ElementsView::U16(b)) => Self::U16(both(shape, [a, b])?),
+            (ElementsView::U32(a), ElementsView::U32(b)) => Self::U32(both(shape, [a, b])?),
+            (ElementsView::U64(a), ElementsView::U64(b)) => Self::U64(both(shape, [a, b])?),
+            (ElementsView::I8(a), ElementsView::I8(b)) => Self::I8(both(shape, [a, b])?),
+            (ElementsView::I16(a), ElementsView::I16(b)) => Self::I16(both(shape, [a, b])?),
             (ElementsView::I32(a), ElementsView::I32(b)) => Self::I32(both(shape, [a, b])?),
             (ElementsView::I64(a), ElementsView::I64(b)) => Self::I64(both(shape, [a, b])?),
+            (ElementsView::F16(a), ElementsView::F16(b)) => Self::F16(both(shape, [a, b])?),
+            (ElementsView::BF16(a), ElementsView::BF16(b)) => Self::BF16(both(shape, [a, b])?),
             (ElementsView::F32(a), ElementsView::F32(b)) => {
                 Self::F32(both(shape, [a, b])?.map(Into::into))
             }
@@ -185,8 +201,16 @@ impl<'a> Rows<'a> {
     fn dimensions(&self) -> (usize, usize) {
         match self {
             Self::Bool([rows, _]) => rows.dim(),
+            Self::U8([rows, _]) => rows.dim(),
+            Self::U16([rows, _]) => rows.dim(),
+            Self::U32([rows, _]) => rows.dim(),
+            Self::U64([rows, _]) => rows.dim(),
+            Self::I8([rows, _]) => rows.dim(),
+            Self::I16([rows, _]) => rows.dim(),
             Self::I32([rows, _]) => rows.dim(),
             Self::I64([rows, _]) => rows.dim(),
+            Self::F16([rows, _]) => rows.dim(),
+            Self::BF16([rows, _]) => rows.dim(),
             Self::F32([rows, _]) => rows.dim(),
             Self::F64([rows, _]) => rows.dim(),
             Self::Text { rows, columns, .. } => (*rows, *columns),
@@ -196,8 +220,16 @@ impl<'a> Rows<'a> {
     pub(super) fn dtype(&self) -> DType {
         match self {
             Self::Bool(_) => DType::Bool,
+            Self::U8(_) => DType::U8,
+            Self::U16(_) => DType::U16,
+            Self::U32(_) => DType::U32,
+            Self::U64(_) => DType::U64,
+            Self::I8(_) => DType::I8,
+            Self::I16(_) => DType::I16,
             Self::I32(_) => DType::I32,
             Self::I64(_) => DType::I64,
+            Self::F16(_) => DType::F16,
+            Self::BF16(_) => DType::BF16,
             Self::F32(_) => DType::F32,
             Self::F64(_) => DType::F64,
             Self::Text { .. } => DType::String,

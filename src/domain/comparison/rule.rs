@@ -99,7 +99,19 @@ impl OutputRule {
     pub(super) fn tolerance(&self, dtype: DType) -> Tolerance {
         let (absolute, relative) = match dtype {
             DType::F32 | DType::F64 => (1e-5, 1e-3),
-            DType::Bool | DType::I32 | DType::I64 | DType::String => (0.0, 0.0),
+            // About five units in the last of their few places.
+            DType::F16 => (1e-3, 5e-3),
+            DType::BF16 => (1e-2, 4e-2),
+            DType::Bool
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64
+            | DType::String => (0.0, 0.0),
         };
         Tolerance {
             absolute: self.absolute.unwrap_or(absolute),

@@ -57,6 +57,21 @@ fn port(field: u8, name: &str, spec: &str) -> Vec<u8> {
 }
 
 fn element_type(name: &str) -> u64 {
-    let types = [("f32", 1), ("i32", 6), ("i64", 7), ("string", 8), ("bool", 9), ("f64", 11)];
-    types.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no type `{name}`")).1
+    const TYPES: [(&str, u64); 14] = [
+        ("f32", 1),
+        ("u8", 2),
+        ("i8", 3),
+        ("u16", 4),
+        ("i16", 5),
+        ("i32", 6),
+        ("i64", 7),
+        ("string", 8),
+        ("bool", 9),
+        ("f16", 10),
+        ("f64", 11),
+        ("u32", 12),
+        ("u64", 13),
+        ("bf16", 16),
+    ];
+    TYPES.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no type `{name}`")).1
 }

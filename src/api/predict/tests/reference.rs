@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine;
+use half::{bf16, f16};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::super::decode::{Decoded, Form};
@@ -291,14 +292,27 @@ fn walk<'t>(
 
 fn elements(leaves: &[&Tree], dtype: DType) -> Option<Elements> {
     let leaves = leaves.iter().map(|tree| leaf(tree, dtype));
+    macro_rules! parsed {
+        ($variant:ident) => {
+            Elements::$variant(leaves.map(|leaf| leaf?.parse().ok()).collect::<Option<_>>()?)
+        };
+    }
     Some(match dtype {
         DType::Bool => {
             Elements::Bool(leaves.map(|leaf| Some(leaf? == "true")).collect::<Option<_>>()?)
         }
-        DType::I32 => Elements::I32(leaves.map(|leaf| leaf?.parse().ok()).collect::<Option<_>>()?),
-        DType::I64 => Elements::I64(leaves.map(|leaf| leaf?.parse().ok()).collect::<Option<_>>()?),
-        DType::F32 => Elements::F32(leaves.map(|leaf| leaf?.parse().ok()).collect::<Option<_>>()?),
-        DType::F64 => Elements::F64(leaves.map(|leaf| leaf?.parse().ok()).collect::<Option<_>>()?),
+        DType::U8 => parsed!(U8),
+        DType::U16 => parsed!(U16),
+        DType::U32 => parsed!(U32),
+        DType::U64 => parsed!(U64),
+        DType::I8 => parsed!(I8),
+        DType::I16 => parsed!(I16),
+        DType::I32 => parsed!(I32),
+        DType::I64 => parsed!(I64),
+        DType::F16 => parsed!(F16),
+        DType::BF16 => parsed!(BF16),
+        DType::F32 => parsed!(F32),
+        DType::F64 => parsed!(F64),
         DType::String => Elements::String(leaves.collect::<Option<_>>()?),
     })
 }
@@ -307,16 +321,23 @@ fn elements(leaves: &[&Tree], dtype: DType) -> Option<Elements> {
 fn leaf(value: &Tree, dtype: DType) -> Option<String> {
     match (dtype, value) {
         (DType::Bool, Tree::Bool(value)) => Some(value.to_string()),
+        (DType::U8, Tree::Integer(value)) => u8::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::U16, Tree::Integer(value)) => u16::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::U32, Tree::Integer(value)) => u32::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::U64, Tree::Integer(value)) => u64::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::I8, Tree::Integer(value)) => i8::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::I16, Tree::Integer(value)) => i16::try_from(*value).ok().map(|v| v.to_string()),
         (DType::I32, Tree::Integer(value)) => i32::try_from(*value).ok().map(|v| v.to_string()),
         (DType::I64, Tree::Integer(value)) => i64::try_from(*value).ok().map(|v| v.to_string()),
+        (DType::F16, Tree::Integer(value)) => single(f16::from_f64(*value as f64), *value as f64),
+        (DType::BF16, Tree::Integer(value)) => single(bf16::from_f64(*value as f64), *value as f64),
         (DType::F32 | DType::F64, Tree::Integer(value)) => Some(value.to_string()),
         // Numbers with a fraction are read as f64, as TensorFlow Serving does it, and must stay finite.
-        (DType::F32, Tree::Float(value)) => {
-            let single = *value as f32;
-            (single.is_finite() == value.is_finite()).then(|| single.to_string())
-        }
+        (DType::F16, Tree::Float(value)) => single(f16::from_f64(*value), *value),
+        (DType::BF16, Tree::Float(value)) => single(bf16::from_f64(*value), *value),
+        (DType::F32, Tree::Float(value)) => single(*value as f32, *value),
         (DType::F64, Tree::Float(value)) => Some(value.to_string()),
-        (DType::F32 | DType::F64, Tree::Text(word)) => {
+        (DType::F16 | DType::BF16 | DType::F32 | DType::F64, Tree::Text(word)) => {
             ["NaN", "Infinity", "-Infinity"].contains(&word.as_str()).then(|| word.clone())
         }
         (DType::String, Tree::Text(text)) => Some(text.clone()),
@@ -329,4 +350,10 @@ fn leaf(value: &Tree, dtype: DType) -> Option<String> {
         },
         _ => None,
     }
+}
+
+/// A rounded number as text. One that was finite must have stayed so.
+fn single(rounded: impl Into<f32>, value: f64) -> Option<String> {
+    let rounded = rounded.into();
+    (rounded.is_finite() == value.is_finite()).then(|| rounded.to_string())
 }

@@ -205,17 +205,25 @@ fn element(choices: &mut Choices, dtype: DType) -> Tree {
     let whole = |number: i64| Tree::Integer(number.into());
     match dtype {
         DType::Bool => Tree::Bool(choices.one_in(2)),
+        DType::U8 => whole(choices.of(&[0, 1, 200, u8::MAX.into(), 256, -1])),
+        DType::U16 => whole(choices.of(&[0, 1, 200, u16::MAX.into(), 65_536, -1])),
+        DType::U32 => whole(choices.of(&[0, 1, 200, u32::MAX.into(), 1 << 32, -1])),
+        DType::U64 => Tree::Integer(choices.of(&[0, 1, u64::MAX.into(), 1 << 63])),
+        DType::I8 => whole(choices.of(&[0, 1, -7, i8::MAX.into(), i8::MIN.into(), 128])),
+        DType::I16 => whole(choices.of(&[0, 1, -7, i16::MAX.into(), i16::MIN.into()])),
         DType::I32 => whole(choices.of(&[0, 1, -7, i32::MAX.into(), i32::MIN.into()])),
         DType::I64 => whole(choices.of(&[0, 1, -7, 1 << 53, i64::MAX, i64::MIN])),
-        DType::F32 | DType::F64 if choices.one_in(12) => {
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 if choices.one_in(12) => {
             Tree::Text(choices.of(&["NaN", "Infinity", "-Infinity"]).into())
         }
-        DType::F32 | DType::F64 if choices.one_in(6) => {
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 if choices.one_in(6) => {
             Tree::Float(choices.of(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]))
         }
-        DType::F32 | DType::F64 if choices.one_in(4) => {
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 if choices.one_in(4) => {
             whole(choices.of(&[0, 3, -16_777_217, i64::MAX]))
         }
+        DType::F16 => Tree::Float(choices.of(&[0.0, -0.0, 0.1, 65_504.0, 1e-7, 65_520.0])),
+        DType::BF16 => Tree::Float(choices.of(&[0.0, -0.0, 0.1, 3.3e38, 1e-39, -1e5])),
         DType::F32 => {
             let bits = choices.below(usize::MAX) as u32;
             let number = f32::from_bits(bits);
