@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod guard;
 mod health;
+mod json;
 mod models;
 mod patience;
 mod predict;
@@ -25,6 +26,7 @@ mod segments;
 mod shadow_report;
 mod standing;
 mod unsent;
+mod v2;
 
 use std::sync::Arc;
 

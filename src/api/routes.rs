@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::guard::{self, Guard};
-use super::{Api, admin, events, health, models, predict, problem, rollouts, shadow_report};
+use super::{Api, admin, events, health, models, predict, problem, rollouts, shadow_report, v2};
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,17 @@ pub fn table() -> Vec<Route> {
         get(Clients, "/v1/models/{model}/labels/{label}", models::label_status),
         post(Clients, "/v1/models/{model}/labels/{label}", predict::of_label),
         get(Clients, "/v1/models/{model}/labels/{label}/metadata", models::label_metadata),
+        get(Clients, "/v2", v2::server),
         get(Clients, "/v2/health/live", health::live),
         get(Clients, "/v2/health/ready", health::ready),
+        get(Clients, "/v2/models", models::list),
+        get(Clients, "/v2/models/{model}", v2::metadata),
+        get(Clients, "/v2/models/{model}/ready", v2::ready),
+        post(Clients, "/v2/models/{model}/infer", v2::infer),
+        // The version may be a label; the two cannot be confused.
+        get(Clients, "/v2/models/{model}/versions/{version}", v2::version_metadata),
+        get(Clients, "/v2/models/{model}/versions/{version}/ready", v2::version_ready),
+        post(Clients, "/v2/models/{model}/versions/{version}/infer", v2::infer_version),
         get(Operators, "/admin/v1/models", admin::models),
         get(Operators, "/admin/v1/models/{model}", admin::model),
         post(

@@ -48,4 +48,5 @@ mod start_up;
 mod trial;
 mod undo;
 mod v1_metadata;
+mod v2;
 mod webhooks;

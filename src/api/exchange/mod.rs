@@ -4,13 +4,15 @@
 //! The client of a bad candidate gets what it would have got without it, in the same request. What the candidate did
 //! instead of answering is counted against it, and said in a header.
 
+mod http;
 mod outcome;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub(super) use self::http::{Asked, HttpWire, answer, header_pin};
 use self::outcome::Fallback;
-pub(super) use self::outcome::{By, Cause, Failure, Record};
+use self::outcome::{By, Cause, Failure, Record};
 use super::ApiParts;
 use super::problem::Problem;
 use crate::domain::comparison::Arm;
@@ -46,6 +48,8 @@ pub(in crate::api) struct Question<F> {
     pub(in crate::api) inputs: Vec<Tensor>,
     /// The indices of the outputs that are to be computed.
     pub(in crate::api) outputs: Vec<usize>,
+    /// How long after its arrival an answer is of use, where the request itself says so.
+    pub(in crate::api) timeout: Option<Duration>,
     pub(in crate::api) form: F,
 }
 
@@ -54,6 +58,14 @@ pub(in crate::api) struct Question<F> {
 pub(in crate::api) struct Time {
     pub(in crate::api) arrived: Instant,
     pub(in crate::api) deadline: Instant,
+}
+
+impl Time {
+    /// The same, for a request that may want its answer sooner.
+    fn within(self, timeout: Option<Duration>) -> Self {
+        let sooner = timeout.and_then(|timeout| self.arrived.checked_add(timeout));
+        Self { deadline: sooner.map_or(self.deadline, |sooner| sooner.min(self.deadline)), ..self }
+    }
 }
 
 /// What came of a request, and who has answered it.
@@ -66,6 +78,22 @@ pub(in crate::api) struct Exchanged<R> {
 struct Replied<R> {
     reply: R,
     answer: Answer,
+    /// Which of the version's outputs were computed, where it was not all of them in their order.
+    chosen: Option<Vec<usize>>,
+}
+
+impl<R> Replied<R> {
+    /// The outputs, by their places in the version's signature, in which there is anything that is no finite number.
+    /// The last bit is for all that have no bit of their own.
+    fn not_finite(&self) -> u64 {
+        let views = self.answer.outputs.views();
+        let places = views.iter().enumerate().filter(|(_, output)| !is_finite(output));
+        let place_of = |place: usize| match &self.chosen {
+            Some(chosen) => chosen.get(place).copied().unwrap_or(place),
+            None => place,
+        };
+        places.fold(0, |places, (place, _)| places | 1 << place_of(place).min(63))
+    }
 }
 
 /// Why there is none, and the inputs again where the model failed on them.
@@ -82,7 +110,7 @@ enum Lapse {
 }
 
 /// Answers a request.
-pub(in crate::api) async fn exchange<W: Wire>(
+async fn exchange<W: Wire>(
     api: &ApiParts,
     picked: Picked,
     wire: &W,
@@ -120,16 +148,17 @@ impl<W: Wire> Exchange<'_, W> {
                 return Exchanged { reply: Err(problem.into()), by };
             }
         };
-        let watched = assigned.map(|assigned| assigned.begin(Instant::now(), self.time.deadline));
-        let ran = self.run(&by, question, self.time).await;
+        let time = self.time.within(question.timeout);
+        let watched = assigned.map(|assigned| assigned.begin(Instant::now(), time.deadline));
+        let ran = self.run(&by, question, time).await;
         if let (Ok(_), Role::Stable) = (&ran, by.role) {
             by.servable.took(self.time.arrived.elapsed());
         }
         if let Some(watched) = watched {
             match &ran {
-                Ok(Replied { answer, .. }) => {
+                Ok(replied) => {
                     if watched.arm() == Arm::Stable {
-                        watched.stable_is_not_finite(not_finite(&answer.outputs));
+                        watched.stable_is_not_finite(replied.not_finite());
                     }
                     watched.answered(Instant::now());
                 }
@@ -161,15 +190,16 @@ impl<W: Wire> Exchange<'_, W> {
             record.outcome = Outcome::BadRequest;
             return Exchanged { reply: Err(problem.into()), by };
         }
-        let mut watched = assigned.begin(Instant::now(), self.time.deadline);
-        let time = Time { deadline: watched.given_up(), ..self.time };
+        let time = self.time.within(question.as_ref().ok().and_then(|question| question.timeout));
+        let mut watched = assigned.begin(Instant::now(), time.deadline);
+        let time = Time { deadline: watched.given_up(), ..time };
         let lapse = match question {
             Err(problem) => Lapse::Failed(problem.into()),
             Ok(question) => tokio::select! {
                 biased;
                 ran = self.run(&by, question, time) => match ran {
                     Ok(replied) => {
-                        let unheard_of = watched.unheard_of(not_finite(&replied.answer.outputs));
+                        let unheard_of = watched.unheard_of(replied.not_finite());
                         if unheard_of == 0 {
                             watched.answered(Instant::now());
                             let reply = self.offer(sampled, Ok(replied));
@@ -202,14 +232,17 @@ impl<W: Wire> Exchange<'_, W> {
         let by = By { servable: rescuer, role: Role::Stable, fallback, ..by };
         let mut record = Record::begin(&by, self.time.arrived);
         let ran = match self.wire.read(&by.servable) {
-            Ok(question) => self.run(&by, question, self.time).await,
+            Ok(question) => {
+                let time = self.time.within(question.timeout);
+                self.run(&by, question, time).await
+            }
             Err(problem) => Err(Box::new((problem.into(), None))),
         };
         match (lapse, &ran) {
             (Lapse::TrialIsOver, _) => watched.call_off(),
             (Lapse::Failed(_), ran) => watched.failed(ran.is_ok()),
-            (Lapse::NotFinite(outputs), Ok(Replied { answer, .. })) => {
-                let of_trusted = not_finite(&answer.outputs);
+            (Lapse::NotFinite(outputs), Ok(replied)) => {
+                let of_trusted = replied.not_finite();
                 watched.stable_is_not_finite(of_trusted);
                 if outputs & !of_trusted == 0 {
                     watched.answered(Instant::now()); // it is the request's fault
@@ -232,7 +265,9 @@ impl<W: Wire> Exchange<'_, W> {
         question: Question<W::Form>,
         time: Time,
     ) -> Result<Replied<W::Reply>, Unreplied> {
-        let Question { inputs, outputs, form } = question;
+        let Question { inputs, outputs, form, timeout: _ } = question;
+        let all = 0..by.servable.signature().outputs.len();
+        let chosen = (!all.eq(outputs.iter().copied())).then(|| outputs.clone());
         let Time { arrived, deadline } = time;
         let timeout = deadline.saturating_duration_since(arrived);
         let request = InferRequest { inputs, outputs, role: by.role, arrived, timeout };
@@ -241,7 +276,7 @@ impl<W: Wire> Exchange<'_, W> {
             Box::new((Failure::of(error, &by.servable, inputs.as_deref()), inputs))
         })?;
         match self.wire.write(&form, &by.servable, &answer.outputs) {
-            Ok(reply) => Ok(Replied { reply, answer }),
+            Ok(reply) => Ok(Replied { reply, answer, chosen }),
             Err(problem) => Err(Box::new((problem.into(), None))),
         }
     }
@@ -253,8 +288,9 @@ impl<W: Wire> Exchange<'_, W> {
         ran: Result<Replied<W::Reply>, Unreplied>,
     ) -> Result<W::Reply, Failure> {
         let (reply, inputs, live) = match ran {
-            Ok(Replied { reply, answer: Answer { inputs, outputs } }) => {
-                (Ok(reply), Some(inputs), Some(outputs))
+            Ok(Replied { reply, answer: Answer { inputs, outputs }, chosen }) => {
+                // Only an answer with all of its outputs can be held against another.
+                (Ok(reply), Some(inputs), chosen.is_none().then_some(outputs))
             }
             Err(unreplied) => {
                 let (failure, inputs) = *unreplied;
@@ -303,14 +339,6 @@ fn tell(watched: &Watched, by: &By, rescuer: &Servable, lapse: &Lapse) {
             "version {version} of `{model}`, which is on trial, had no answer, and version {rescuer} gave it: {what}"
         );
     }
-}
-
-/// The outputs, by their places, in which there is anything that is no finite number. The last bit is for all that have
-/// no bit of their own.
-fn not_finite(outputs: &Outputs) -> u64 {
-    let views = outputs.views();
-    let places = views.iter().enumerate().filter(|(_, output)| !is_finite(output));
-    places.fold(0, |places, (place, _)| places | 1 << place.min(63))
 }
 
 fn is_finite(output: &ValueView<'_>) -> bool {

@@ -5,11 +5,9 @@ use std::fmt;
 use serde::de::{Error, MapAccess, SeqAccess};
 
 use super::decode::{Decoded, Expected, Form};
-use super::json::{Key, Reader, Scalar};
-use super::members::{Found, Members, Names};
-use super::nested::{TensorBuilder, is_base64};
-use super::progress::Progress;
-use super::trail::shortened;
+use crate::api::json::{
+    Found, Key, Members, Names, Progress, Reader, Scalar, TensorBuilder, is_base64, shortened,
+};
 
 /// The depth inside a tensor at which the whole of it stands.
 const WHOLE: usize = 0;

@@ -4,14 +4,11 @@
 //! `{"inputs": …}` with whole tensors. Numbers go straight into the tensors' buffers; there is no tree of
 //! JSON values in between.
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess};
 
 use super::columns::Columns;
-use super::json::{Key, Reader, Scalar};
-use super::progress::Progress;
 use super::rows::Rows;
-use super::special;
-use super::trail::{Problem, shortened};
+use crate::api::json::{self, DecodeError, Ignored, Key, Progress, Reader, Scalar, shortened};
 use crate::config::LimitsConfig;
 use crate::domain::signature::Signature;
 use crate::domain::tensor::Tensor;
@@ -35,17 +32,6 @@ pub(super) enum Form {
     Columns,
 }
 
-/// Why a body is not a request for this model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum DecodeError {
-    /// It is not JSON.
-    Malformed(String),
-    /// It is JSON, but not what the model takes.
-    Unfit(String),
-    /// It is larger than a request may be.
-    TooLarge(String),
-}
-
 /// What decoding a request takes, besides its body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected<'s> {
@@ -59,41 +45,9 @@ pub(super) struct Expected<'s> {
 /// # Errors
 /// [`DecodeError`] with a sentence that begins with the path of the offending element.
 pub(super) fn decode(body: &[u8], expected: Expected<'_>) -> Result<Decoded, DecodeError> {
-    match decode_strictly(body, expected) {
-        // Only a body that is not JSON pays for the second look.
-        Err(DecodeError::Malformed(sentence)) => match special::mark_words(body) {
-            Some(body) => decode_strictly(&body, expected),
-            None => Err(DecodeError::Malformed(sentence)),
-        },
-        result => result,
-    }
-}
-
-fn decode_strictly(body: &[u8], expected: Expected<'_>) -> Result<Decoded, DecodeError> {
-    let mut progress = Progress::new(expected.limits, body.len());
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let decoded = Request { expected, progress: &mut progress }
-        .seed()
-        .deserialize(&mut json)
-        .and_then(|decoded| json.end().map(|()| decoded));
-    decoded.map_err(|error| explain(&error, &mut progress))
-}
-
-fn explain(error: &serde_json::Error, progress: &mut Progress<'_>) -> DecodeError {
-    let trail = &mut progress.trail;
-    let place = if trail.depth() == 0 { String::new() } else { format!("{trail}: ") };
-    match trail.take_problem() {
-        Some(Problem::Unfit(sentence)) => DecodeError::Unfit(place + &sentence),
-        Some(Problem::TooLarge(sentence)) => DecodeError::TooLarge(place + &sentence),
-        None if is_well_formed(error) => DecodeError::Unfit(format!("{place}{error}")),
-        None => DecodeError::Malformed(format!("{place}malformed JSON: {error}")),
-    }
-}
-
-/// Whether the library refuses a text for what it cannot hold, such as `1e999`, and not for its form.
-fn is_well_formed(error: &serde_json::Error) -> bool {
-    let sentence = error.to_string();
-    ["number out of range", "recursion limit exceeded"].iter().any(|own| sentence.starts_with(own))
+    json::decode(body, expected.limits, |progress, json| {
+        Request { expected, progress }.seed().deserialize(json)
+    })
 }
 
 /// The object at the root.
@@ -203,39 +157,5 @@ impl<'de> Reader<'de> for SignatureName<'_, '_> {
                 Err(self.progress.trail.unfit(format!("expected a string, got {scalar}")))
             }
         }
-    }
-}
-
-/// A value that nobody asks for. It is read for its depth, which serde's own `IgnoredAny` does not limit.
-struct Ignored<'a, 's> {
-    /// How many arrays and objects it lies in.
-    depth: usize,
-    progress: &'a mut Progress<'s>,
-}
-
-impl<'de> Reader<'de> for Ignored<'_, '_> {
-    type Value = ();
-
-    fn array<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        self.progress.begin_nested_in(self.depth)?;
-        let (depth, progress) = (self.depth + 1, self.progress);
-        while elements
-            .next_element_seed(Ignored { depth, progress: &mut *progress }.seed())?
-            .is_some()
-        {}
-        Ok(())
-    }
-
-    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        self.progress.begin_nested_in(self.depth)?;
-        let (depth, progress) = (self.depth + 1, self.progress);
-        while members.next_key::<IgnoredAny>()?.is_some() {
-            members.next_value_seed(Ignored { depth, progress: &mut *progress }.seed())?;
-        }
-        Ok(())
-    }
-
-    fn scalar<E: Error>(self, _scalar: Scalar<'_>) -> Result<(), E> {
-        Ok(())
     }
 }

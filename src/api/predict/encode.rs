@@ -7,7 +7,7 @@
 use base64::Engine;
 
 use super::decode::Form;
-use super::special;
+use crate::api::json::write;
 use crate::domain::tensor::{ClassScoresView, ElementsView, TensorView, ValueView};
 
 /// One output with its name.
@@ -213,57 +213,16 @@ impl<'c> Json<'c> {
                 self.raw(encoded.as_bytes());
                 self.raw(b"\"}");
             }
-            ElementsView::String(texts) => self.text(&texts[index]),
-            ElementsView::Bool(_)
-            | ElementsView::U8(_)
-            | ElementsView::U16(_)
-            | ElementsView::U32(_)
-            | ElementsView::U64(_)
-            | ElementsView::I8(_)
-            | ElementsView::I16(_)
-            | ElementsView::I32(_)
-            | ElementsView::I64(_)
-            | ElementsView::F16(_)
-            | ElementsView::BF16(_)
-            | ElementsView::F32(_)
-            | ElementsView::F64(_) => self.number(tensor, index),
+            elements => write::element(&mut self.out, elements, index),
         }
     }
 
     fn number(&mut self, tensor: &TensorView<'_>, index: usize) {
-        match tensor.elements {
-            ElementsView::Bool(values) => self.raw(if values[index] { b"true" } else { b"false" }),
-            ElementsView::U8(values) => self.integer(values[index]),
-            ElementsView::U16(values) => self.integer(values[index]),
-            ElementsView::U32(values) => self.integer(values[index]),
-            ElementsView::U64(values) => self.integer(values[index]),
-            ElementsView::I8(values) => self.integer(values[index]),
-            ElementsView::I16(values) => self.integer(values[index]),
-            ElementsView::I32(values) => self.integer(values[index]),
-            ElementsView::I64(values) => self.integer(values[index]),
-            ElementsView::F16(values) => self.f32(values[index].into()),
-            ElementsView::BF16(values) => self.f32(values[index].into()),
-            ElementsView::F32(values) => self.f32(values[index]),
-            ElementsView::F64(values) => {
-                let value = values[index];
-                match special::word_of(value) {
-                    Some(word) => self.raw(word.as_bytes()),
-                    None => self.raw(ryu::Buffer::new().format_finite(value).as_bytes()),
-                }
-            }
-            ElementsView::String(texts) => self.text(&texts[index]),
-        }
-    }
-
-    fn integer(&mut self, value: impl itoa::Integer) {
-        self.raw(itoa::Buffer::new().format(value).as_bytes());
+        write::element(&mut self.out, tensor.elements, index);
     }
 
     fn f32(&mut self, value: f32) {
-        match special::word_of(f64::from(value)) {
-            Some(word) => self.raw(word.as_bytes()),
-            None => self.raw(ryu::Buffer::new().format_finite(value).as_bytes()),
-        }
+        write::single(&mut self.out, value);
     }
 
     fn key(&mut self, key: &str) {
@@ -272,8 +231,7 @@ impl<'c> Json<'c> {
     }
 
     fn text(&mut self, text: &str) {
-        // Writing a string to memory cannot fail.
-        let _ = serde_json::to_writer(&mut self.out, text);
+        write::text(&mut self.out, text);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::decode::{DecodeError, Expected, decode};
+use super::decode::{Expected, decode};
+use crate::api::json::DecodeError;
 use crate::config::LimitsConfig;
 use crate::domain::signature::{Dim, Shape, Signature, TensorSpec};
 use crate::domain::tensor::DType;

@@ -4,46 +4,30 @@
 
 mod columns;
 mod decode;
-mod element;
 mod encode;
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
-mod json;
-mod members;
-mod nested;
-mod progress;
 mod rows;
-mod special;
-mod sticky;
-mod trail;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 
-use self::decode::{DecodeError, Decoded, Expected, Form};
+use self::decode::{Decoded, Expected, Form};
 use super::aside::aside;
-use super::exchange::{By, Cause, Exchanged, Failure, Question, Record, Time, Wire, exchange};
+use super::exchange::{Asked, HttpWire, Question, Wire, answer, header_pin};
 use super::problem::Problem;
 use super::segments::Segments;
-use super::{Api, body, models};
+use super::{Api, body, json, models};
 use crate::config::LimitsConfig;
-use crate::domain::route::{Pin, StickyKey};
+use crate::domain::route::Pin;
 use crate::domain::tensor::ValueView;
-use crate::serving::{ModelRoute, Outputs, RouteError, Servable};
-use crate::telemetry::metrics::{self, Rejection};
+use crate::serving::{Outputs, Servable};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::fuzzing::decode_anything;
-
-/// The header by which a client asks for less time than the model's settings give.
-const TIMEOUT: &str = "x-request-timeout";
-/// The header by which a client insists on a version or label.
-const PIN: &str = "x-model-pin";
 
 /// `…/{model}:predict`
 pub(super) async fn of_model(
@@ -85,6 +69,16 @@ pub(super) async fn of_label(
     }
 }
 
+async fn predict(
+    api: &Api,
+    model: &str,
+    pin: Option<Pin>,
+    request: Request,
+    arrived: Instant,
+) -> Response {
+    answer::<JsonWire<'_>>(api, Asked { model, pin, request, arrived }).await
+}
+
 /// What stands before `:predict`.
 fn verb_of(segment: &str) -> Result<&str, Problem> {
     match segment.rsplit_once(':') {
@@ -101,117 +95,31 @@ fn verb_of(segment: &str) -> Result<&str, Problem> {
     }
 }
 
-fn header_pin(headers: &HeaderMap) -> Result<Option<Pin>, Problem> {
-    let Some(value) = headers.get(PIN) else { return Ok(None) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    text.parse()
-        .map(Some)
-        .map_err(|error| Problem::bad_request("invalid_pin", format!("header `{PIN}`: {error}")))
-}
-
-async fn predict(
-    api: &Api,
-    model: &str,
-    pin: Option<Pin>,
-    request: Request,
-    arrived: Instant,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let Exchanged { reply, by } = match answer(api, model, pin, &parts.headers, body, arrived).await
-    {
-        Ok(exchanged) => exchanged,
-        Err(error) => {
-            metrics_not_routed(api, model);
-            return models::not_routed(api, model, error).into_response();
-        }
-    };
-    let mut response = match reply {
-        Ok(body) => json(body),
-        Err(Failure { problem, cause }) => {
-            if problem.is_server_failure() {
-                log_failure(&by, &parts.headers, &cause);
-            }
-            problem.into_response()
-        }
-    };
-    by.tell(response.headers_mut());
-    response
-}
-
-/// Only for models that exist: a client must not be able to make metrics by asking for names.
-fn metrics_not_routed(api: &Api, model: &str) {
-    if api.registry.model(model).is_some() {
-        metrics::request_rejected(model, Rejection::NotReady);
-    }
-}
-
-async fn answer(
-    api: &Api,
-    model: &str,
-    pin: Option<Pin>,
-    headers: &HeaderMap,
-    body: Body,
-    arrived: Instant,
-) -> Result<Exchanged<Vec<u8>>, RouteError> {
-    let mut route = api.router.route(model)?;
-    let failed = |by: By, problem: Problem| {
-        let reply = Err(problem.into());
-        Record::begin(&by, arrived).end(&reply);
-        Exchanged { reply, by }
-    };
-    // The key may be a part of the body, and then it decides where the request goes. Without one, the version that
-    // cannot be loaded is told before the body is read.
-    let body = match (&pin, route.key()) {
-        (None, Some(StickyKey::Field(_))) => {
-            match body::read(headers, body, &api.http, &api.bodies).await {
-                Ok(body) => Received::Whole(body),
-                Err(problem) => return Ok(failed(By::stable(route.stable().clone()), problem)),
-            }
-        }
-        (Some(_), _) | (None, Some(StickyKey::Header(_)) | None) => Received::Not(body),
-    };
-    if let Received::Whole(_) = body {
-        route = api.router.route(model)?; // it may have changed meanwhile
-    }
-    let picked = route.pick(pin.as_ref(), key(&route, headers, &body).as_deref())?;
-    drop(route);
-    let by = By::of(&picked);
-    let deadline = match timeout(headers, picked.servable.limits().deadline) {
-        Ok(timeout) => arrived + timeout,
-        Err(problem) => return Ok(failed(by, problem)),
-    };
-    let body = match body {
-        Received::Whole(body) => body,
-        Received::Not(body) => match body::read(headers, body, &api.http, &api.bodies).await {
-            Ok(body) => body,
-            Err(problem) => return Ok(failed(by, problem)),
-        },
-    };
-    let wire = JsonWire { body: &body, limits: &api.limits };
-    Ok(exchange(api, picked, &wire, Time { arrived, deadline }).await)
-}
-
-/// A body that may still have to come.
-enum Received {
-    Not(Body),
-    Whole(body::Whole),
-}
-
-/// What the request sticks to a version by, where versions are chosen so and it has that.
-fn key(route: &ModelRoute, headers: &HeaderMap, body: &Received) -> Option<Vec<u8>> {
-    match (route.key()?, body) {
-        (StickyKey::Header(name), _) => Some(headers.get(name)?.as_bytes().to_vec()),
-        (StickyKey::Field(name), Received::Whole(body)) => {
-            aside(body.len(), || sticky::field(name, body))
-        }
-        (StickyKey::Field(_), Received::Not(_)) => None,
-    }
-}
-
 /// A request as this protocol writes it.
-struct JsonWire<'b> {
-    body: &'b Bytes,
-    limits: &'b LimitsConfig,
+struct JsonWire<'l> {
+    body: body::Whole,
+    limits: &'l LimitsConfig,
+}
+
+impl<'l> HttpWire<'l> for JsonWire<'l> {
+    fn receive(
+        _headers: &HeaderMap,
+        body: body::Whole,
+        limits: &'l LimitsConfig,
+    ) -> Result<Self, Problem> {
+        Ok(Self { body, limits })
+    }
+
+    fn field(&self, name: &str) -> Option<Vec<u8>> {
+        aside(self.body.len(), || json::field(name, &self.body))
+    }
+
+    fn respond(reply: Vec<u8>) -> Response {
+        let mut response = reply.into_response();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
 }
 
 impl Wire for JsonWire<'_> {
@@ -224,10 +132,10 @@ impl Wire for JsonWire<'_> {
             naming: servable.naming(),
             limits: self.limits,
         };
-        let decoded = aside(self.body.len(), || decode::decode(self.body, expected));
-        let Decoded { inputs, form } = decoded.map_err(not_decoded)?;
+        let decoded = aside(self.body.len(), || decode::decode(&self.body, expected));
+        let Decoded { inputs, form } = decoded?;
         let outputs = (0..servable.signature().outputs.len()).collect();
-        Ok(Question { inputs, outputs, form })
+        Ok(Question { inputs, outputs, timeout: None, form })
     }
 
     fn write(
@@ -251,48 +159,6 @@ impl Wire for JsonWire<'_> {
 
 /// About how many bytes an element takes as text.
 const BYTES_OF_ELEMENT: usize = 8;
-
-/// The smaller of what the model's settings give and what the client asks for.
-fn timeout(headers: &HeaderMap, deadline: Duration) -> Result<Duration, Problem> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(deadline) };
-    let asked = value.to_str().ok().and_then(|text| humantime::parse_duration(text.trim()).ok());
-    match asked {
-        Some(asked) if !asked.is_zero() => Ok(asked.min(deadline)),
-        Some(_) | None => Err(Problem::bad_request(
-            "invalid_timeout",
-            format!("header `{TIMEOUT}`: expected a duration such as `200ms`"),
-        )),
-    }
-}
-
-fn not_decoded(error: DecodeError) -> Problem {
-    match error {
-        DecodeError::Malformed(sentence) => Problem::bad_request("malformed_json", sentence),
-        DecodeError::Unfit(sentence) => Problem::bad_request("invalid_input", sentence),
-        DecodeError::TooLarge(sentence) => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "input_too_large", sentence)
-        }
-    }
-}
-
-fn log_failure(by: &By, headers: &HeaderMap, cause: &Cause) {
-    let (model, version) = (by.servable.model(), by.servable.version());
-    let request_id = headers.get(super::connection::REQUEST_ID).and_then(|id| id.to_str().ok());
-    if let Cause::Infer(error) = cause {
-        tracing::error!(
-            model.name = %model, model.version = %version, role = %by.role, request.id = request_id,
-            "a request to version {version} of `{model}` was not answered: {error}"
-        );
-    }
-}
-
-fn json(body: Vec<u8>) -> Response {
-    let mut response = body.into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ mod messages;
 mod reference;
 mod requests;
 
-use super::decode::{self, DecodeError, Decoded, Expected};
+use super::decode::{self, Decoded, Expected};
+use crate::api::json::DecodeError;
 use crate::config::LimitsConfig;
 use crate::domain::signature::{Dim, Shape, Signature, TensorSpec};
 use crate::domain::tensor::DType;

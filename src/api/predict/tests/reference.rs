@@ -8,8 +8,8 @@ use half::{bf16, f16};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::super::decode::{Decoded, Form};
-use super::super::trail::shortened;
 use super::Model;
+use crate::api::json::shortened;
 use crate::domain::signature::{Dim, TensorSpec};
 use crate::domain::tensor::{DType, Elements, Tensor};
 

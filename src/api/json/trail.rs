@@ -12,7 +12,7 @@ const SHOWN: usize = 60;
 /// A step is not taken back when something goes wrong below it: so the trail of a failed decode ends at the
 /// offending element.
 #[derive(Debug, Default)]
-pub(super) struct Trail<'s> {
+pub(in crate::api) struct Trail<'s> {
     steps: Vec<Step<'s>>,
     problem: Option<Problem>,
 }
@@ -28,7 +28,7 @@ enum Step<'s> {
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(in crate::api) enum Problem {
     /// It is not what the model or the protocol expects.
     Unfit(String),
     /// It is larger than a request may be.
@@ -37,50 +37,50 @@ pub(super) enum Problem {
 
 impl<'s> Trail<'s> {
     /// Goes into a member of an object.
-    pub(super) fn enter(&mut self, key: &'s str) {
+    pub(in crate::api) fn enter(&mut self, key: &'s str) {
         self.steps.push(Step::Known(key));
     }
 
     /// Goes into a member that does not belong there. The key is [`shortened`] already.
-    pub(super) fn enter_unknown(&mut self, key: String) {
+    pub(in crate::api) fn enter_unknown(&mut self, key: String) {
         self.steps.push(Step::Unknown(key));
     }
 
     /// Goes into an array; [`at`](Self::at) says where.
-    pub(super) fn enter_array(&mut self) {
+    pub(in crate::api) fn enter_array(&mut self) {
         self.steps.push(Step::Index(0));
     }
 
     /// Moves to an element of the array that was entered last.
-    pub(super) fn at(&mut self, index: usize) {
+    pub(in crate::api) fn at(&mut self, index: usize) {
         if let Some(Step::Index(present)) = self.steps.last_mut() {
             *present = index;
         }
     }
 
     /// Goes back out.
-    pub(super) fn leave(&mut self) {
+    pub(in crate::api) fn leave(&mut self) {
         self.steps.pop();
     }
 
     /// Remembers what is wrong here, and gives the error that ends the decoding. The first problem stays.
-    pub(super) fn fail<E: serde::de::Error>(&mut self, problem: Problem) -> E {
+    pub(in crate::api) fn fail<E: serde::de::Error>(&mut self, problem: Problem) -> E {
         self.problem.get_or_insert(problem);
         E::custom("see the trail")
     }
 
     /// [`fail`](Self::fail) with something that does not fit.
-    pub(super) fn unfit<E: serde::de::Error>(&mut self, sentence: impl Into<String>) -> E {
+    pub(in crate::api) fn unfit<E: serde::de::Error>(&mut self, sentence: impl Into<String>) -> E {
         self.fail(Problem::Unfit(sentence.into()))
     }
 
     /// What was remembered.
-    pub(super) fn take_problem(&mut self) -> Option<Problem> {
+    pub(in crate::api) fn take_problem(&mut self) -> Option<Problem> {
         self.problem.take()
     }
 
     /// How many arrays and objects the present value lies in.
-    pub(super) fn depth(&self) -> usize {
+    pub(in crate::api) fn depth(&self) -> usize {
         self.steps.len()
     }
 }
@@ -102,12 +102,15 @@ impl fmt::Display for Trail<'_> {
 }
 
 /// A client's words, short enough and printable, for an error message.
-pub(super) fn shortened(text: &str) -> String {
+pub(in crate::api) fn shortened(text: &str) -> String {
     printable(text, SHOWN)
 }
 
 /// `; did you mean …?` where one of the known names is near.
-pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(in crate::api) fn did_you_mean<'a>(
+    wrong: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
     // Comparing is slow, and a mistake must not cost more than an answer where a model has thousands of names.
     const COMPARED: usize = 500;
     let wrong = shortened(wrong);
@@ -130,7 +133,7 @@ fn distance_when_near(wrong: &str, name: &str) -> Option<usize> {
 }
 
 /// Names in a row, as many as a person reads.
-pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(in crate::api) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     const MOST: usize = 20;
     let shown: Vec<String> =
         names.clone().take(MOST).map(|name| format!("`{}`", shortened(name))).collect();
@@ -139,7 +142,7 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String
 }
 
 /// A number of things: `1 element`, `2 elements`.
-pub(super) fn counted(count: usize, thing: &str) -> String {
+pub(in crate::api) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 

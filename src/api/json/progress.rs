@@ -5,9 +5,9 @@ use crate::config::LimitsConfig;
 
 /// How far the decoder is.
 #[derive(Debug)]
-pub(super) struct Progress<'s> {
+pub(in crate::api) struct Progress<'s> {
     /// Where it stands.
-    pub(super) trail: Trail<'s>,
+    pub(in crate::api) trail: Trail<'s>,
     limits: &'s LimitsConfig,
     elements: usize,
     string_bytes: usize,
@@ -16,7 +16,7 @@ pub(super) struct Progress<'s> {
 }
 
 impl<'s> Progress<'s> {
-    pub(super) fn new(limits: &'s LimitsConfig, body_bytes: usize) -> Self {
+    pub(in crate::api) fn new(limits: &'s LimitsConfig, body_bytes: usize) -> Self {
         // Each takes a character and what separates it from the next.
         let unclaimed = (body_bytes / 2).min(limits.elements);
         Self { trail: Trail::default(), limits, elements: 0, string_bytes: 0, unclaimed }
@@ -24,19 +24,22 @@ impl<'s> Progress<'s> {
 
     /// How many of `wanted` elements a buffer may be made for: a few bytes must not claim much memory, however
     /// large the model says that its inputs are.
-    pub(super) fn claim(&mut self, wanted: usize) -> usize {
+    pub(in crate::api) fn claim(&mut self, wanted: usize) -> usize {
         let claimed = wanted.min(self.unclaimed);
         self.unclaimed -= claimed;
         claimed
     }
 
     /// An array or object begins where the decoder stands.
-    pub(super) fn begin_nested<E: serde::de::Error>(&mut self) -> Result<(), E> {
+    pub(in crate::api) fn begin_nested<E: serde::de::Error>(&mut self) -> Result<(), E> {
         self.begin_nested_in(self.trail.depth())
     }
 
     /// An array or object begins inside of so many others.
-    pub(super) fn begin_nested_in<E: serde::de::Error>(&mut self, depth: usize) -> Result<(), E> {
+    pub(in crate::api) fn begin_nested_in<E: serde::de::Error>(
+        &mut self,
+        depth: usize,
+    ) -> Result<(), E> {
         let most = self.limits.json_depth;
         if depth < most {
             return Ok(());
@@ -45,7 +48,10 @@ impl<'s> Progress<'s> {
     }
 
     /// So many inputs were given so far.
-    pub(super) fn check_inputs<E: serde::de::Error>(&mut self, given: usize) -> Result<(), E> {
+    pub(in crate::api) fn check_inputs<E: serde::de::Error>(
+        &mut self,
+        given: usize,
+    ) -> Result<(), E> {
         let most = self.limits.inputs;
         if given <= most {
             return Ok(());
@@ -53,7 +59,7 @@ impl<'s> Progress<'s> {
         Err(self.trail.unfit(format!("more than {} in one request", counted(most, "input"))))
     }
 
-    pub(super) fn count_element<E: serde::de::Error>(&mut self) -> Result<(), E> {
+    pub(in crate::api) fn count_element<E: serde::de::Error>(&mut self) -> Result<(), E> {
         self.elements += 1;
         if self.elements <= self.limits.elements {
             return Ok(());
@@ -63,7 +69,7 @@ impl<'s> Progress<'s> {
         Err(self.trail.fail(Problem::TooLarge(sentence)))
     }
 
-    pub(super) fn count_text<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
+    pub(in crate::api) fn count_text<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
         self.string_bytes += text.len();
         if self.string_bytes <= self.limits.string_bytes {
             return Ok(());

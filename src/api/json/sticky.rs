@@ -9,16 +9,30 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 /// The value of the member: a text, a whole number or a truth value. Others, and an empty text, are no keys.
-pub(super) fn field(name: &str, body: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::api) fn field(name: &str, body: &[u8]) -> Option<Vec<u8>> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     // What stands behind the object is for those to complain about who read all of it.
-    Member(name).deserialize(&mut deserializer).ok().flatten()
+    Member { name, value: Key }.deserialize(&mut deserializer).ok().flatten()
+}
+
+/// The same of a parameter, where a request has parameters.
+pub(in crate::api) fn parameter(name: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parameters = Member { name: "parameters", value: Member { name, value: Key } };
+    parameters.deserialize(&mut deserializer).ok().flatten()
 }
 
 /// Looks for the member in an object.
-struct Member<'n>(&'n str);
+#[derive(Clone, Copy)]
+struct Member<'n, V> {
+    name: &'n str,
+    value: V,
+}
 
-impl<'de> DeserializeSeed<'de> for Member<'_> {
+impl<'de, V> DeserializeSeed<'de> for Member<'_, V>
+where
+    V: DeserializeSeed<'de, Value = Option<Vec<u8>>> + Copy,
+{
     type Value = Option<Vec<u8>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -26,7 +40,10 @@ impl<'de> DeserializeSeed<'de> for Member<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
+impl<'de, V> Visitor<'de> for Member<'_, V>
+where
+    V: DeserializeSeed<'de, Value = Option<Vec<u8>>> + Copy,
+{
     type Value = Option<Vec<u8>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,8 +53,8 @@ impl<'de> Visitor<'de> for Member<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == self.0 {
-                found = map.next_value_seed(Key)?;
+            if key == self.name {
+                found = map.next_value_seed(self.value)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -47,6 +64,7 @@ impl<'de> Visitor<'de> for Member<'_> {
 }
 
 /// Reads a value that can be a key.
+#[derive(Clone, Copy)]
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -103,6 +121,18 @@ mod tests {
         ] {
             let expected = expected.map(|key: &str| key.as_bytes().to_vec());
             assert_eq!(field("user", body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_found_where_there_are_parameters() {
+        for (body, expected) in [
+            (r#"{"inputs": [], "parameters": {"a": 1, "user": "ada"}}"#, Some("ada")),
+            (r#"{"user": "ada"}"#, None),
+            (r#"{"parameters": ["user"]}"#, None),
+        ] {
+            let expected = expected.map(|key: &str| key.as_bytes().to_vec());
+            assert_eq!(parameter("user", body.as_bytes()), expected, "{body}");
         }
     }
 }

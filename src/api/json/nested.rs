@@ -8,16 +8,16 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess};
 
 use super::element::{JsonElement, Misfit};
-use super::json::{Key, Reader, Scalar};
 use super::members::{Found, Members};
 use super::progress::Progress;
+use super::reader::{Key, Reader, Scalar};
 use super::trail::counted;
 use crate::domain::signature::{Dim, TensorSpec};
-use crate::domain::tensor::{DType, Elements, Tensor, with_elements};
+use crate::domain::tensor::{DType, Elements, Tensor, element_count, with_elements};
 
 /// A tensor in the making.
 #[derive(Debug)]
-pub(super) struct TensorBuilder<'s> {
+pub(in crate::api) struct TensorBuilder<'s> {
     spec: &'s TensorSpec,
     elements: Elements,
     dims: Dims,
@@ -25,7 +25,11 @@ pub(super) struct TensorBuilder<'s> {
 
 impl<'s> TensorBuilder<'s> {
     /// A tensor of which values at `depth` will be read, with room for the first.
-    pub(super) fn new(spec: &'s TensorSpec, depth: usize, progress: &mut Progress<'_>) -> Self {
+    pub(in crate::api) fn new(
+        spec: &'s TensorSpec,
+        depth: usize,
+        progress: &mut Progress<'_>,
+    ) -> Self {
         let dims = spec.shape.dims();
         let room = dims.map_or(0, |dims| fixed_count(dims.get(depth..).unwrap_or_default()));
         let elements = spec.dtype.buffer(progress.claim(room));
@@ -33,8 +37,18 @@ impl<'s> TensorBuilder<'s> {
         Self { spec, elements, dims: Dims { sizes } }
     }
 
+    /// A whole tensor of which the shape is told beside its elements, with room for so many.
+    pub(in crate::api) fn told(
+        spec: &'s TensorSpec,
+        count: usize,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let elements = spec.dtype.buffer(progress.claim(count));
+        Self { spec, elements, dims: Dims { sizes: None } }
+    }
+
     /// A seed that reads what [`read`](Self::read) reads.
-    pub(super) fn value<'a, 'l>(
+    pub(in crate::api) fn value<'a, 'l>(
         &'a mut self,
         depth: usize,
         progress: &'a mut Progress<'l>,
@@ -43,7 +57,7 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// Reads a value that stands `depth` dimensions inside the tensor: 0 for the whole of it, 1 for a row.
-    pub(super) fn read<'de, D: Deserializer<'de>>(
+    pub(in crate::api) fn read<'de, D: Deserializer<'de>>(
         &mut self,
         depth: usize,
         progress: &mut Progress<'_>,
@@ -54,7 +68,7 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// [`read`](Self::read) for an array that was entered already.
-    pub(super) fn read_array<'de, A: SeqAccess<'de>>(
+    pub(in crate::api) fn read_array<'de, A: SeqAccess<'de>>(
         &mut self,
         depth: usize,
         progress: &mut Progress<'_>,
@@ -64,7 +78,7 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// [`read`](Self::read) for a single value that was read already.
-    pub(super) fn read_scalar<E: Error>(
+    pub(in crate::api) fn read_scalar<E: Error>(
         &mut self,
         depth: usize,
         progress: &mut Progress<'_>,
@@ -75,7 +89,7 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// [`read`](Self::read) for a text in base64, after its key.
-    pub(super) fn read_base64<'de, A: MapAccess<'de>>(
+    pub(in crate::api) fn read_base64<'de, A: MapAccess<'de>>(
         &mut self,
         depth: usize,
         progress: &mut Progress<'_>,
@@ -86,7 +100,7 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// Reads a row that is given as an object with a member for each column. The first key has been read.
-    pub(super) fn read_features<'de, A: MapAccess<'de>>(
+    pub(in crate::api) fn read_features<'de, A: MapAccess<'de>>(
         &mut self,
         features: &mut Members<'s>,
         first: Option<Found>,
@@ -105,22 +119,52 @@ impl<'s> TensorBuilder<'s> {
     }
 
     /// Ends a tensor whose rows were read one by one.
-    pub(super) fn finish_rows(mut self, rows: usize) -> Result<Tensor, String> {
+    pub(in crate::api) fn finish_rows(mut self, rows: usize) -> Result<Tensor, String> {
         self.dims.agree(0, rows).map_err(|fixed| {
             format!("input `{}` takes {}, got {rows}", self.spec.name, counted(fixed, "row"))
         })?;
         self.finish()
     }
 
+    /// Ends a tensor of this shape: the elements were nested alike, or not at all. Whether the model takes it is for
+    /// others to say.
+    pub(in crate::api) fn finish_as(self, shape: Vec<usize>) -> Result<Tensor, String> {
+        let sizes = self.dims.sizes.unwrap_or_default();
+        let read: Vec<usize> = sizes.into_iter().map(|size| size.unwrap_or(0)).collect();
+        let count = element_count(&shape);
+        let is_flat = read.len() <= 1 && count == Some(self.elements.len());
+        if !is_flat && read != shape {
+            let sentence = match read[..] {
+                [_] | [] => {
+                    let (elements, holds) =
+                        (counted(self.elements.len(), "element"), count.unwrap_or(usize::MAX));
+                    format!("`data` has {elements}, and `shape` {shape:?} takes {holds}")
+                }
+                _ => format!("`data` has the shape {read:?}, and `shape` says {shape:?}"),
+            };
+            return Err(sentence);
+        }
+        Tensor::new(shape, self.elements).map_err(|error| error.to_string())
+    }
+
     /// Ends the tensor.
-    pub(super) fn finish(self) -> Result<Tensor, String> {
+    pub(in crate::api) fn finish(self) -> Result<Tensor, String> {
         // A dimension that was never reached lies inside an empty one.
         let sizes = self.dims.sizes.unwrap_or_default();
         let shape = sizes.into_iter().map(|size| size.unwrap_or(0)).collect();
-        let tensor = Tensor::new(shape, self.elements).map_err(|error| error.to_string())?;
-        self.spec.check(&tensor).map_err(|error| error.to_string())?;
-        some_rows(self.spec, tensor)
+        checked(self.spec, shape, self.elements)
     }
+}
+
+fn checked(spec: &TensorSpec, shape: Vec<usize>, elements: Elements) -> Result<Tensor, String> {
+    let tensor = Tensor::new(shape, elements).map_err(|error| error.to_string())?;
+    fitting(spec, tensor)
+}
+
+/// The tensor, where it may be given for this input.
+pub(in crate::api) fn fitting(spec: &TensorSpec, tensor: Tensor) -> Result<Tensor, String> {
+    spec.check(&tensor).map_err(|error| error.to_string())?;
+    some_rows(spec, tensor)
 }
 
 /// Refuses a tensor without rows. There is nothing to answer, and many models fail on it. Other dimensions may be empty:
@@ -135,12 +179,12 @@ fn some_rows(spec: &TensorSpec, tensor: Tensor) -> Result<Tensor, String> {
 }
 
 /// Whether this key makes an object the value of the only input, and not an object of inputs.
-pub(super) fn is_base64(key: &str, inputs: &[TensorSpec]) -> bool {
+pub(in crate::api) fn is_base64(key: &str, inputs: &[TensorSpec]) -> bool {
     key == "b64" && matches!(inputs, [only] if only.dtype == DType::String)
 }
 
 /// The value of one input.
-pub(super) struct Value<'a, 's, 'l> {
+pub(in crate::api) struct Value<'a, 's, 'l> {
     builder: &'a mut TensorBuilder<'s>,
     depth: usize,
     progress: &'a mut Progress<'l>,

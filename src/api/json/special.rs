@@ -8,7 +8,7 @@ const WORDS: [(&str, f64); 3] =
 const MARK: u8 = 0x7f;
 
 /// The word for a number that is not finite.
-pub(super) fn word_of(value: f64) -> Option<&'static str> {
+pub(in crate::api) fn word_of(value: f64) -> Option<&'static str> {
     if value.is_finite() {
         None
     } else if value.is_nan() {
@@ -25,7 +25,7 @@ pub(super) fn word_of(value: f64) -> Option<&'static str> {
 ///
 /// They are not just put in quotes, because then a `NaN` among texts would become the text `NaN`. A marked
 /// word is as long as the word itself, so that what is said of lines and columns stays right.
-pub(super) fn mark_words(body: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::api) fn mark_words(body: &[u8]) -> Option<Vec<u8>> {
     let mut marked = None;
     let mut position = 0;
     while position < body.len() {
@@ -52,7 +52,7 @@ pub(super) fn mark_words(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The number that a marked word stands for.
-pub(super) fn value_of(text: &str) -> Option<f64> {
+pub(in crate::api) fn value_of(text: &str) -> Option<f64> {
     let (mark, rest) = text.as_bytes().split_first()?;
     let is_marked = |(word, _): &&(&str, f64)| rest == &word.as_bytes()[2..word.len() - 1];
     (*mark == MARK).then(|| WORDS.iter().find(is_marked).map(|(_, value)| *value))?

@@ -2,11 +2,11 @@
 
 use half::{bf16, f16};
 
-use super::json::Scalar;
+use super::reader::Scalar;
 use crate::domain::tensor::Element;
 
 /// An element type that a JSON value can be read as.
-pub(super) trait JsonElement: Element + Clone + Default {
+pub(in crate::api) trait JsonElement: Element + Clone + Default {
     /// How an error calls it.
     const EXPECTED: &'static str;
 
@@ -17,7 +17,7 @@ pub(super) trait JsonElement: Element + Clone + Default {
 
 /// Why a value is not an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(in crate::api) enum Misfit {
     /// It is something else, a text where a number belongs.
     Kind,
     /// It is the right thing, but too large.

@@ -11,7 +11,7 @@ use super::special;
 
 /// A JSON value that holds no others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Scalar<'a> {
+pub(in crate::api) enum Scalar<'a> {
     Null,
     Bool(bool),
     Integer(i128),
@@ -38,7 +38,7 @@ impl fmt::Display for Scalar<'_> {
 }
 
 /// Reads one value of a JSON text, whatever it is.
-pub(super) trait Reader<'de>: Sized {
+pub(in crate::api) trait Reader<'de>: Sized {
     /// What is read.
     type Value;
 
@@ -53,7 +53,7 @@ pub(super) trait Reader<'de>: Sized {
 }
 
 /// A [`Reader`] for serde.
-pub(super) struct Seed<'de, R>(R, PhantomData<&'de ()>);
+pub(in crate::api) struct Seed<'de, R>(R, PhantomData<&'de ()>);
 
 impl<'de, R: Reader<'de>> DeserializeSeed<'de> for Seed<'de, R> {
     type Value = R::Value;
@@ -107,7 +107,7 @@ impl<'de, R: Reader<'de>> Visitor<'de> for Seed<'de, R> {
 }
 
 /// Looks at the key of a member without keeping it.
-pub(super) struct Key<F>(pub(super) F);
+pub(in crate::api) struct Key<F>(pub(in crate::api) F);
 
 impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Key<F> {
     type Value = R;

@@ -7,14 +7,14 @@ use std::fmt;
 
 use serde::de::{Error, MapAccess};
 
-use super::json::Key;
 use super::progress::Progress;
+use super::reader::Key;
 use super::trail::{did_you_mean, listed, shortened};
 use crate::domain::signature::TensorSpec;
 
 /// What the members are called.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Names<'s> {
+pub(in crate::api) enum Names<'s> {
     /// After the inputs of the model.
     Inputs(&'s [TensorSpec]),
     /// After the columns of its one input.
@@ -22,11 +22,11 @@ pub(super) enum Names<'s> {
 }
 
 /// The index of a member, or the name of one that does not belong here.
-pub(super) type Found = Result<usize, String>;
+pub(in crate::api) type Found = Result<usize, String>;
 
 /// Tells which members of an object were given. Made once and used for each row.
 #[derive(Debug)]
-pub(super) struct Members<'s> {
+pub(in crate::api) struct Members<'s> {
     names: Names<'s>,
     /// The member that comes next if all come as they were declared.
     next: usize,
@@ -65,17 +65,17 @@ impl<'s> Names<'s> {
 }
 
 impl<'s> Members<'s> {
-    pub(super) fn new(names: Names<'s>) -> Self {
+    pub(in crate::api) fn new(names: Names<'s>) -> Self {
         Self { names, next: 0, by_name: None, given: Vec::new(), given_count: 0 }
     }
 
     /// How many there are, given or not.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::api) fn len(&self) -> usize {
         self.names.len()
     }
 
     /// What an error says where something else than an object of these members was given.
-    pub(super) fn expected_instead_of(&self, got: impl fmt::Display) -> String {
+    pub(in crate::api) fn expected_instead_of(&self, got: impl fmt::Display) -> String {
         match self.len() {
             0 => format!("expected an empty object, got {got}"),
             _ => format!("expected an object with {}, got {got}", self.listed()),
@@ -92,7 +92,7 @@ impl<'s> Members<'s> {
     }
 
     /// The index of the member with this name.
-    pub(super) fn find(&mut self, name: &str) -> Option<usize> {
+    pub(in crate::api) fn find(&mut self, name: &str) -> Option<usize> {
         if self.names.len() == 0 {
             return None;
         }
@@ -108,16 +108,14 @@ impl<'s> Members<'s> {
     }
 
     /// Reads an object, whose first key was read already. `read_value` gets the index of each member.
-    pub(super) fn read<'de, A: MapAccess<'de>>(
+    pub(in crate::api) fn read<'de, A: MapAccess<'de>>(
         &mut self,
         first: Option<Found>,
         progress: &mut Progress<'s>,
         object: &mut A,
         mut read_value: impl FnMut(usize, &mut Progress<'s>, &mut A) -> Result<(), A::Error>,
     ) -> Result<(), A::Error> {
-        self.given.clear();
-        self.given.resize(self.names.len(), false);
-        self.given_count = 0;
+        self.begin();
         let mut member = first;
         while let Some(found) = member {
             let index = self.enter(found, progress)?;
@@ -128,6 +126,29 @@ impl<'s> Members<'s> {
         }
         self.next = 0;
         self.all_given(progress)
+    }
+
+    fn begin(&mut self) {
+        self.given.clear();
+        self.given.resize(self.names.len(), false);
+        self.given_count = 0;
+    }
+
+    /// Takes a member by its name, where they are not the members of an object. `Err` says what is wrong with it.
+    pub(in crate::api) fn give(&mut self, name: &str) -> Result<usize, String> {
+        if self.given.is_empty() {
+            self.begin();
+        }
+        let word = self.names.word();
+        let Some(index) = self.find(name) else {
+            let name = shortened(name);
+            return Err(format!("`{name}`: {}", self.unknown(&name)));
+        };
+        if std::mem::replace(&mut self.given[index], true) {
+            return Err(format!("{word} `{}` is given twice", shortened(name)));
+        }
+        self.given_count += 1;
+        Ok(index)
     }
 
     fn enter<E: Error>(&mut self, found: Found, progress: &mut Progress<'s>) -> Result<usize, E> {
@@ -144,26 +165,38 @@ impl<'s> Members<'s> {
     }
 
     fn refuse<E: Error>(&self, unknown: String, progress: &mut Progress<'s>) -> E {
-        let word = self.names.word();
-        let near = did_you_mean(&unknown, self.names.iter());
+        let sentence = self.unknown(&unknown);
         progress.trail.enter_unknown(unknown);
-        progress.trail.unfit(if near.is_empty() {
+        progress.trail.unfit(sentence)
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let word = self.names.word();
+        let near = did_you_mean(name, self.names.iter());
+        if near.is_empty() {
             format!("no such {word}; the model takes {}", self.listed())
         } else {
             format!("no such {word}{near}")
-        })
+        }
     }
 
     fn all_given<E: Error>(&self, progress: &mut Progress<'s>) -> Result<(), E> {
-        if self.given_count == self.given.len() {
-            return Ok(());
+        self.missing().map_or(Ok(()), |sentence| Err(progress.trail.unfit(sentence)))
+    }
+
+    /// Which members were not given, as a sentence.
+    pub(in crate::api) fn missing(&self) -> Option<String> {
+        if self.given_count == self.names.len() {
+            return None;
         }
-        let names = self.names.iter().zip(&self.given);
-        let missing = listed(names.filter(|(_, given)| !**given).map(|(name, _)| name));
-        let (word, verb) = match self.given.len() - self.given_count {
+        let is_given = |place: usize| self.given.get(place) == Some(&true);
+        let names = self.names.iter().enumerate();
+        let missing = names.filter(|(place, _)| !is_given(*place)).map(|(_, name)| name);
+        let missing = listed(missing);
+        let (word, verb) = match self.names.len() - self.given_count {
             1 => (self.names.word().to_owned(), "is"),
             _ => (format!("{}s", self.names.word()), "are"),
         };
-        Err(progress.trail.unfit(format!("{word} {missing} {verb} missing")))
+        Some(format!("{word} {missing} {verb} missing"))
     }
 }

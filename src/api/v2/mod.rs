@@ -1,0 +1,22 @@
+//! The Open Inference Protocol, which is called "v2": KServe's, and Triton's with its extensions for bytes and classes.
+//!
+//! What every wire of it needs is in files of its own: the names of types (`datatype`), the inputs of a request by name
+//! (`inputs`), the outputs that are wanted (`wanted`), parameters (`parameters`), tensors as bytes (`raw`), the best
+//! classes (`classification`) and what is told of a model (`metadata`). The REST interface is the rest: `infer` answers
+//! a request, which `request` and `binary` read and `reply` writes, and `models` all that is asked with GET.
+
+mod binary;
+mod classification;
+mod datatype;
+mod infer;
+mod inputs;
+mod metadata;
+mod models;
+mod parameters;
+mod raw;
+mod reply;
+mod request;
+mod wanted;
+
+pub(super) use infer::{of_model as infer, of_version as infer_version};
+pub(super) use models::{metadata, ready, server, version_metadata, version_ready};
