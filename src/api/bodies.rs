@@ -129,6 +129,18 @@ impl Held {
         Ok(())
     }
 
+    /// Makes room for what a body becomes when it is unpacked: so many bytes by now. Nobody has to go for it, since all of
+    /// it is here.
+    pub(super) fn unpack_to(&mut self, length: usize) -> Result<(), Full> {
+        if length > SMALL && length > self.bytes {
+            if !self.bodies.take(length - self.bytes) {
+                return Err(Full);
+            }
+            self.bytes = length;
+        }
+        Ok(())
+    }
+
     fn come_on(&mut self, length: usize) {
         let now = self.bodies.now();
         match &self.arrival {

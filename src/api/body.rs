@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::BodyExt;
 
 use super::bodies::{Bodies, Full, Held};
+use super::encoding::{self, Encoding};
 use super::problem::Problem;
 use crate::config::HttpConfig;
 
@@ -35,17 +36,40 @@ pub(super) async fn read(
     http: &HttpConfig,
     bodies: &Arc<Bodies>,
 ) -> Result<Whole, Problem> {
-    check_encoding(headers)?;
+    let encoding = Encoding::of(headers)?;
     if announced_length(headers).is_some_and(|length| length > http.max_body as u64) {
         return Err(too_large(http.max_body));
     }
-    match tokio::time::timeout(http.body_timeout, collect(body, http.max_body, bodies)).await {
-        Ok(result) => result,
-        Err(_) => Err(too_slow(http.body_timeout)),
-    }
+    let padding = padding(headers);
+    let collected = collect(body, http.max_body, bodies, padding);
+    let Ok(whole) = tokio::time::timeout(http.body_timeout, collected).await else {
+        return Err(too_slow(http.body_timeout));
+    };
+    let whole = whole?;
+    let Some(encoding) = encoding else { return Ok(whole) };
+    let mut held = Held::new(bodies);
+    let bytes = encoding::decompressed(&whole.bytes, encoding, http.max_body, &mut held)?;
+    Ok(Whole { bytes: bytes.into(), _held: Some(held) })
 }
 
-async fn collect(mut body: Body, max_body: usize, bodies: &Arc<Bodies>) -> Result<Whole, Problem> {
+/// The header that says how many bytes of a body are text, where numbers follow.
+pub(super) const TEXT_LENGTH: HeaderName =
+    HeaderName::from_static("inference-header-content-length");
+
+/// How many bytes a body must be moved so that the numbers behind its text lie as numbers have to: then they can be used
+/// where they are.
+fn padding(headers: &HeaderMap) -> usize {
+    const ALIGNMENT: usize = 8;
+    let text = headers.get(TEXT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    text.map_or(0, |text: usize| text.wrapping_neg() % ALIGNMENT)
+}
+
+async fn collect(
+    mut body: Body,
+    max_body: usize,
+    bodies: &Arc<Bodies>,
+    padding: usize,
+) -> Result<Whole, Problem> {
     let first = next_chunk(&mut body).await?.unwrap_or_default();
     if first.len() > max_body {
         return Err(too_large(max_body));
@@ -55,10 +79,12 @@ async fn collect(mut body: Body, max_body: usize, bodies: &Arc<Bodies>) -> Resul
         return Ok(Whole { bytes: first, _held: None });
     };
     let mut held = Held::new(bodies);
-    let mut whole = BytesMut::from(first);
+    let mut whole = BytesMut::with_capacity(padding + first.len() + second.len());
+    whole.put_bytes(0, padding);
+    whole.extend_from_slice(&first);
     let mut next = Some(second);
     while let Some(chunk) = next {
-        let length = whole.len() + chunk.len();
+        let length = whole.len() - padding + chunk.len();
         if length > max_body {
             return Err(too_large(max_body));
         }
@@ -70,7 +96,7 @@ async fn collect(mut body: Body, max_body: usize, bodies: &Arc<Bodies>) -> Resul
         };
     }
     held.is_whole();
-    Ok(Whole { bytes: whole.freeze(), _held: Some(held) })
+    Ok(Whole { bytes: whole.freeze().slice(padding..), _held: Some(held) })
 }
 
 async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Problem> {
@@ -92,20 +118,7 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                "the body is compressed; send it as it is, without `content-encoding`",
-            ))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn too_large(max_body: usize) -> Problem {
+pub(super) fn too_large(max_body: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
@@ -115,7 +128,7 @@ fn too_large(max_body: usize) -> Problem {
     )
 }
 
-fn too_many() -> Problem {
+pub(super) fn too_many() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_bodies",
@@ -184,5 +197,19 @@ mod tests {
         assert!(receive(&[1000; 10], &http, &bodies).await.is_ok());
         held.clear();
         assert_eq!(bodies.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn numbers_behind_a_text_lie_so_that_they_can_be_used_where_they_are() {
+        let bodies = Bodies::new(10);
+        for text in 0..10_usize {
+            let pieces =
+                [4, 6].map(|size| Ok::<_, std::io::Error>(Frame::data(vec![7; size].into())));
+            let body = Body::new(StreamBody::new(stream::iter(pieces)));
+            let headers = HeaderMap::from_iter([(TEXT_LENGTH, text.into())]);
+            let whole = read(&headers, body, &HttpConfig::default(), &bodies).await.unwrap();
+            assert_eq!(whole[..], [7; 10]);
+            assert_eq!(whole[text..].as_ptr().align_offset(8), 0, "{text}");
+        }
     }
 }

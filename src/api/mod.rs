@@ -11,6 +11,7 @@ mod bodies;
 mod body;
 mod connection;
 mod crowd;
+mod encoding;
 mod events;
 mod exchange;
 mod guard;

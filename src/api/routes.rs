@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use axum::Router as Routes;
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::guard::{self, Guard};
-use super::{Api, admin, events, health, models, predict, problem, rollouts, shadow_report, v2};
+use super::{
+    Api, admin, encoding, events, health, models, predict, problem, rollouts, shadow_report, v2,
+};
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +112,8 @@ fn get<H: Handler<T, Api>, T: 'static>(
     path: &'static str,
     handler: H,
 ) -> Route {
-    Route { audience, method: "GET", path, answer: on(MethodFilter::GET, handler) }
+    let answer = on(MethodFilter::GET, handler).layer(from_fn(encoding::layer));
+    Route { audience, method: "GET", path, answer }
 }
 
 fn post<H: Handler<T, Api>, T: 'static>(

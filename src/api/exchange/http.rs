@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::outcome::{By, Cause, Failure, Record};
 use super::{Exchanged, Time, Wire, exchange};
+use crate::api::encoding::{self, Encoding};
 use crate::api::problem::Problem;
 use crate::api::{Api, body, connection, models};
 use crate::config::LimitsConfig;
@@ -72,7 +73,10 @@ pub(in crate::api) async fn answer<'l, W: HttpWire<'l>>(
         }
     };
     by.tell(response.headers_mut());
-    response
+    match Encoding::accepted(&parts.headers) {
+        Some(encoding) => encoding::compressed(response, encoding).await,
+        None => response,
+    }
 }
 
 /// The version or label in the header, where there is one.

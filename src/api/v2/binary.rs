@@ -1,5 +1,7 @@
 //! Inputs whose elements are not in the JSON text but behind it, as bytes.
 
+use bytes::Bytes;
+
 use super::inputs::Inputs;
 use super::raw;
 use super::request::Blob;
@@ -15,10 +17,11 @@ use crate::domain::tensor::{DType, Elements, Tensor, element_count};
 pub(super) fn give(
     inputs: &mut Inputs<'_>,
     blobs: Vec<Blob>,
-    body: &[u8],
+    body: &Bytes,
     text: usize,
 ) -> Result<(), DecodeError> {
-    let mut rest = body.get(text..).unwrap_or_default();
+    let mut rest = body.slice(text.min(body.len())..);
+    let may_lend = is_mostly(&rest, body);
     for Blob { index, shape, size } in blobs {
         let spec = inputs.spec(index);
         let unfit = |sentence: String| {
@@ -39,11 +42,10 @@ pub(super) fn give(
         if size > left {
             return Err(unfit(format!("expected {size} bytes behind the JSON, got {left}")));
         }
-        let (bytes, behind) = rest.split_at(size);
-        let tensor =
-            tensor(bytes, spec, count, shape).and_then(|tensor| inputs.give(index, tensor));
+        let bytes = rest.split_to(size);
+        let tensor = tensor(bytes, may_lend, spec, count, shape)
+            .and_then(|tensor| inputs.give(index, tensor));
         tensor.map_err(unfit)?;
-        rest = behind;
     }
     match rest.len() {
         0 => Ok(()),
@@ -58,7 +60,7 @@ pub(super) fn give(
 /// # Errors
 /// [`DecodeError`] where the model has several inputs, or its shape does not follow from the bytes.
 pub(super) fn only_input(
-    body: &[u8],
+    body: &Bytes,
     signature: &Signature,
     limits: &LimitsConfig,
 ) -> Result<Vec<Tensor>, DecodeError> {
@@ -79,7 +81,7 @@ pub(super) fn only_input(
     } else {
         shape_of(body.len(), spec).and_then(|shape| {
             let count = element_count(&shape).unwrap_or(0);
-            tensor(body, spec, count, shape)
+            tensor(body.clone(), true, spec, count, shape)
         })
     };
     tensor.and_then(|tensor| inputs.give(index, tensor)).map_err(unfit)?;
@@ -128,12 +130,23 @@ fn shape_of(bytes: usize, spec: &TensorSpec) -> Result<Vec<usize>, String> {
     Ok(shape)
 }
 
+/// Whether to use numbers where they are in the body. That keeps all of it, which must not be much more than what it is
+/// kept for; and a few are copied sooner than looked after.
+fn is_mostly(numbers: &Bytes, body: &Bytes) -> bool {
+    const FEW: usize = 4096;
+    numbers.len() > FEW && numbers.len() >= body.len() / 2
+}
+
 fn tensor(
-    bytes: &[u8],
+    bytes: Bytes,
+    may_lend: bool,
     spec: &TensorSpec,
     count: usize,
     shape: Vec<usize>,
 ) -> Result<Tensor, String> {
-    let elements = raw::read(bytes, spec.dtype, count)?;
+    if may_lend && let Some(tensor) = Tensor::lent(shape.clone(), spec.dtype, bytes.clone()) {
+        return Ok(tensor);
+    }
+    let elements = raw::read(&bytes, spec.dtype, count)?;
     Tensor::new(shape, elements).map_err(|error| error.to_string())
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::reply::{self, Form, Reply};
@@ -11,6 +11,7 @@ use super::request::{self, Decoded};
 use super::wanted::Wanted;
 use super::{binary, models};
 use crate::api::aside::aside;
+use crate::api::body::TEXT_LENGTH;
 use crate::api::exchange::{Asked, HttpWire, Question, Wire, answer, header_pin};
 use crate::api::problem::Problem;
 use crate::api::segments::Segments;
@@ -18,10 +19,6 @@ use crate::api::{Api, body, json};
 use crate::config::LimitsConfig;
 use crate::domain::tensor::ValueView;
 use crate::serving::{Outputs, Servable};
-
-/// How many bytes of a body are text, where others follow. In a request, 0 says that there is no text at all.
-pub(super) const TEXT_LENGTH: HeaderName =
-    HeaderName::from_static("inference-header-content-length");
 
 /// `…/{model}/infer`
 pub(in crate::api) async fn of_model(

@@ -1,20 +1,39 @@
 //! Tensors: what goes into a model and comes out of it.
 //!
 //! Elements are row-major (the last dimension varies fastest). Their types are in `elements`, what scikit-learn's
-//! classifiers give instead of a tensor in `class_scores`.
+//! classifiers give instead of a tensor in `class_scores`, and numbers that are not copied in `lent`.
 
 mod class_scores;
 mod elements;
+mod lent;
 
 pub use class_scores::{ClassScores, ClassScoresView};
 pub(crate) use elements::with_elements;
 pub use elements::{DType, Element, ElementKind, Elements, ElementsView};
 
+use bytes::Bytes;
+
+use self::lent::Lent;
+
 /// A tensor: elements in row-major order and the sizes of its dimensions. A scalar has no dimensions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Tensor {
     shape: Vec<usize>,
-    elements: Elements,
+    storage: Storage,
+}
+
+/// Where the elements are.
+#[derive(Clone, Debug)]
+enum Storage {
+    Own(Elements),
+    Lent(Lent),
+}
+
+impl PartialEq for Tensor {
+    /// Wherever the elements are.
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
+    }
 }
 
 /// Elements and shape that do not belong together.
@@ -34,10 +53,21 @@ impl Tensor {
     /// [`ShapeMismatch`] when the dimensions' product (also one that overflows) is not the number of elements.
     pub fn new(shape: Vec<usize>, elements: Elements) -> Result<Self, ShapeMismatch> {
         if element_count(&shape) == Some(elements.len()) {
-            Ok(Self { shape, elements })
+            Ok(Self { shape, storage: Storage::Own(elements) })
         } else {
             Err(ShapeMismatch { elements: elements.len(), shape })
         }
+    }
+
+    /// Numbers of this type that are in somebody else's memory already, in the machine's byte order. They are not
+    /// copied, and the memory is kept for as long as the tensor.
+    ///
+    /// None where they are not as many as the dimensions say, do not lie as numbers of that type have to, or are no
+    /// numbers.
+    pub fn lent(shape: Vec<usize>, dtype: DType, bytes: Bytes) -> Option<Self> {
+        let lent = Lent::new(dtype, bytes)?;
+        let is_whole = element_count(&shape) == Some(lent.view().len());
+        is_whole.then_some(Self { shape, storage: Storage::Lent(lent) })
     }
 
     /// The sizes of the dimensions.
@@ -45,24 +75,32 @@ impl Tensor {
         &self.shape
     }
 
-    /// The elements, row-major.
-    pub fn elements(&self) -> &Elements {
-        &self.elements
+    /// The buffer, where the tensor has one of its own.
+    #[cfg(test)]
+    pub(crate) fn own(&self) -> Option<&Elements> {
+        match &self.storage {
+            Storage::Own(elements) => Some(elements),
+            Storage::Lent(_) => None,
+        }
     }
 
     /// The type of the elements.
     pub fn dtype(&self) -> DType {
-        self.elements.dtype()
+        self.view().elements.dtype()
     }
 
     /// About how much memory the elements take.
     pub fn bytes(&self) -> usize {
-        self.elements.view().bytes()
+        self.view().elements.bytes()
     }
 
     /// The tensor, borrowed.
     pub fn view(&self) -> TensorView<'_> {
-        TensorView { shape: &self.shape, elements: self.elements.view() }
+        let elements = match &self.storage {
+            Storage::Own(elements) => elements.view(),
+            Storage::Lent(lent) => lent.view(),
+        };
+        TensorView { shape: &self.shape, elements }
     }
 
     /// The rows of several tensors, one after another, in a tensor of their own; none when there are no tensors or
@@ -70,11 +108,11 @@ impl Tensor {
     pub fn stack<'t>(tensors: impl IntoIterator<Item = &'t Self> + Clone) -> Option<Self> {
         let first = tensors.clone().into_iter().next()?;
         let (_, inner) = first.shape.split_first()?;
-        let count = tensors.clone().into_iter().map(|tensor| tensor.elements.len()).sum();
+        let count = tensors.clone().into_iter().map(|tensor| tensor.view().elements.len()).sum();
         let (mut rows, mut elements) = (0usize, first.dtype().buffer(count));
         for tensor in tensors {
             let (more, others) = tensor.shape.split_first()?;
-            if others != inner || !elements.extend(tensor.elements.view()) {
+            if others != inner || !elements.extend(tensor.view().elements) {
                 return None;
             }
             rows = rows.checked_add(*more)?;
@@ -156,9 +194,9 @@ mod tests {
         let stacked = Tensor::stack([&rows(1, 0.0), &rows(2, 10.0)]).unwrap();
         let expected = Elements::F32(vec![0.0, 1.0, 10.0, 11.0, 12.0, 13.0]);
         assert_eq!(stacked, Tensor::new(vec![3, 2], expected).unwrap());
-        let slice = stacked.elements().view().slice(2..6);
-        assert_eq!(slice, Some(rows(2, 10.0).elements().view()));
-        assert_eq!(stacked.elements().view().slice(4..7), None);
+        let slice = stacked.view().elements.slice(2..6);
+        assert_eq!(slice, Some(rows(2, 10.0).view().elements));
+        assert_eq!(stacked.view().elements.slice(4..7), None);
 
         let wider = Tensor::new(vec![1, 3], Elements::F32(vec![0.0; 3])).unwrap();
         let integers = Tensor::new(vec![1, 2], Elements::I64(vec![0; 2])).unwrap();
@@ -167,6 +205,16 @@ mod tests {
             assert_eq!(Tensor::stack([&rows(1, 0.0), &other]), None);
         }
         assert_eq!(Tensor::stack([]), None);
+    }
+
+    #[test]
+    fn numbers_that_are_lent_are_those_that_were_copied() {
+        let bytes = Bytes::from_owner([[1_u8, 0], [0, 1], [2, 0], [0, 0]].concat());
+        let copied = Tensor::new(vec![2, 2], Elements::U16(vec![1, 256, 2, 0])).unwrap();
+        let lent = Tensor::lent(vec![2, 2], DType::U16, bytes.clone()).unwrap();
+        assert_eq!((&lent, lent.bytes()), (&copied, 8));
+        assert_eq!(Tensor::stack([&lent, &copied]).unwrap().shape(), [4, 2]);
+        assert_eq!(Tensor::lent(vec![3], DType::U16, bytes), None);
     }
 
     #[test]

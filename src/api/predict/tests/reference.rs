@@ -11,7 +11,7 @@ use super::super::decode::{Decoded, Form};
 use super::Model;
 use crate::api::json::shortened;
 use crate::domain::signature::{Dim, TensorSpec};
-use crate::domain::tensor::{DType, Elements, Tensor};
+use crate::domain::tensor::{DType, Elements, ElementsView, Tensor};
 
 /// A JSON text with its objects as they are written: in order, and with members that are given twice.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,15 +155,15 @@ pub(super) fn decode(body: &str, model: &Model) -> Option<Decoded> {
     let good = named("signature_name").all(|(_, name)| is_usual(name))
         && root.depth() <= model.limits.json_depth
         && decoded.inputs.len() <= model.limits.inputs
-        && decoded.inputs.iter().map(|tensor| tensor.elements().len()).sum::<usize>()
+        && decoded.inputs.iter().map(|tensor| tensor.view().elements.len()).sum::<usize>()
             <= model.limits.elements
         && decoded.inputs.iter().map(text_bytes).sum::<usize>() <= model.limits.string_bytes;
     good.then_some(decoded)
 }
 
 fn text_bytes(tensor: &Tensor) -> usize {
-    match tensor.elements() {
-        Elements::String(texts) => texts.iter().map(String::len).sum(),
+    match tensor.view().elements {
+        ElementsView::String(texts) => texts.iter().map(String::len).sum(),
         _ => 0,
     }
 }

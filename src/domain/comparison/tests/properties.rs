@@ -87,7 +87,7 @@ fn answers() -> impl Strategy<Value = [Value; 3]> {
 /// Another value of the same form.
 fn like(value: &Value) -> BoxedStrategy<Value> {
     let Value::Tensor(original) = value.clone() else { return Just(value.clone()).boxed() };
-    let elements = elements(original.elements().len());
+    let elements = elements(original.view().elements.len());
     elements
         .prop_map(move |elements| match elements.dtype() == original.dtype() {
             true => tensor(original.shape(), elements),
