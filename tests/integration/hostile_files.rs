@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::hostile::{Fate, HOSTILE, Hostile};
 use crate::support::{Finally, Models, TestServer, adder, within};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const ROW: &str = r#"{"instances": [[1, 2]]}"#;
 
 /// A server of a good model, in a folder that others lie beside.
@@ -21,10 +21,10 @@ fn server(folder: &Path) -> TestServer {
     let models = folder.join("models");
     fs::create_dir_all(models.join("good")).unwrap();
     fs::write(models.join("good/1.onnx"), adder(1.0)).unwrap();
-    // A loop without an end is given up after half of the time that a load may take.
+    // A loop without an end is given up once it had a quarter of that on the cores.
     TestServer::with_models(Models::made())
         .flags(&["--models", models.to_str().unwrap()])
-        .settings("repository.load_timeout = '10s'")
+        .settings("repository.load_timeout = '20s'")
         .start()
 }
 

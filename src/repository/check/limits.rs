@@ -17,8 +17,9 @@ pub(crate) fn limits_for(bytes: u64, timeout: Duration) -> Limits {
     const ADDRESSES: u64 = 3 << 30;
     let of_size = Duration::from_secs(bytes / MIB / MIB_PER_SECOND);
     Limits {
-        // A loop must be told from a busy machine, so it has to meet this before the clock on the wall.
-        cpu: (CPU + of_size).min(timeout / 2).max(Duration::from_secs(1)),
+        // A loop must be told from a busy machine, so it has to meet this before the clock on the wall, also where three
+        // others want the core.
+        cpu: (CPU + of_size).min(timeout / 4).max(Duration::from_secs(1)),
         address_space: ADDRESSES.saturating_add(bytes.saturating_mul(4)),
     }
 }
@@ -32,9 +33,9 @@ mod tests {
         let five_minutes = Duration::from_secs(300);
         let [small, large] = [26 * 1024, 4000 * MIB].map(|bytes| limits_for(bytes, five_minutes));
         assert_eq!(small.cpu, Duration::from_secs(30));
-        assert_eq!(large.cpu, Duration::from_secs(150));
+        assert_eq!(large.cpu, Duration::from_secs(75));
         assert!(large.address_space > 16000 * MIB);
-        assert_eq!(limits_for(0, Duration::from_secs(8)).cpu, Duration::from_secs(4));
+        assert_eq!(limits_for(0, Duration::from_secs(8)).cpu, Duration::from_secs(2));
         assert_eq!(limits_for(u64::MAX, Duration::from_millis(10)).cpu, Duration::from_secs(1));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use greenroom::system::descriptors::raise_limit;
 
-use super::{Good, descriptors, server};
+use super::{Good, connections, server};
 use crate::support::{Finally, Request, TestServer, within};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,21 +71,21 @@ fn two_thousand_slow_clients_keep_nobody_out() {
     assert!(raise_limit() > 4000, "the limit on open files is too low for this test");
     // They are there to stay.
     let server = server("[http]\nheader_timeout = \"1h\"\nbody_timeout = \"1h\"");
-    let before = descriptors(&server);
+    let before = connections(&server);
     let mut good = Good::of(&server);
     Slow::to(&server).during(2000, || {
-        assert!(descriptors(&server) > before + 1900, "they are there");
+        assert!(connections(&server) > before + 1900, "they are there");
         for _ in 0..100 {
             good.ask();
         }
     });
-    within(PATIENCE, "an end of them", || (descriptors(&server) < before + 10).then_some(()));
+    within(PATIENCE, "an end of them", || (connections(&server) < before + 10).then_some(()));
 }
 
 #[test]
 fn more_slow_clients_than_there_may_be_connections_keep_nobody_out() {
     let server = server("[http]\nmax_connections = 200");
-    let before = descriptors(&server);
+    let before = connections(&server);
     let mut good = Good::of(&server);
     good.ask();
     let slow = Slow::to(&server);
@@ -94,7 +94,7 @@ fn more_slow_clients_than_there_may_be_connections_keep_nobody_out() {
         let mut most = 0;
         for _ in 0..100 {
             good.ask();
-            most = most.max(descriptors(&server));
+            most = most.max(connections(&server));
         }
         within(PATIENCE, "slow clients that come again", || {
             good.ask();
