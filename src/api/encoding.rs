@@ -280,8 +280,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_packed_comes_out_again_up_to_the_limit() {
+    #[tokio::test]
+    async fn what_was_packed_comes_out_again_up_to_the_limit() {
         let bodies = Bodies::new(1 << 20);
         for encoding in [Encoding::Gzip, Encoding::Deflate] {
             for length in [0, 1, 1000, 64 << 10, (64 << 10) + 1, 1 << 20] {
@@ -305,8 +305,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_comes_out_counts_together_with_all_other_bodies() {
+    #[tokio::test]
+    async fn what_comes_out_counts_together_with_all_other_bodies() {
         let bodies = Bodies::new(256 << 10);
         let packed = pack(&vec![0; 256 << 10], Encoding::Gzip).unwrap();
         let mut kept = Vec::new();

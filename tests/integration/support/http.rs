@@ -186,6 +186,11 @@ impl Connection {
         self.stream.peek(&mut [0]).is_ok_and(|length| length > 0)
     }
 
+    /// The client's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
     /// Whether the server has closed the connection, whatever it has sent before.
     pub(crate) fn is_closed(&mut self) -> bool {
         use io::ErrorKind::{ConnectionReset, UnexpectedEof};
