@@ -1,6 +1,7 @@
 //! The Open Inference Protocol over REST, as KServe's and Triton's clients speak it.
 
 mod binary;
+mod compression;
 mod errors;
 mod json;
 mod metadata;
