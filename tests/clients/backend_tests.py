@@ -140,6 +140,9 @@ def main() -> None:
             response.read()
             if response.status != 200:
                 told["not loaded"] += 1
+                connection.request("GET", f"/admin/v1/models/{name}")
+                versions = json.load(connection.getresponse())["versions"]
+                print(f"not loaded: {name}: {versions[0]['reason'] if versions else 'there is no file'}")
                 continue
             names = [given.name for given in case.model.graph.input]
             try:
