@@ -58,6 +58,8 @@ const LIST_LASTS: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the log tells of it.
 const TELL: Duration = Duration::from_secs(10);
+/// Longer than it takes to read what has arrived, on a machine that has much else to do.
+const A_LITTLE: Duration = Duration::from_millis(100);
 
 impl Crowd {
     /// For as many as `most`.
@@ -162,6 +164,9 @@ impl Members {
             all.truncate(count);
         }
         all.sort_unstable_by_key(key);
+        // How many there are of each kind will be another matter when those of the first are gone.
+        let first = all.first().map(|(rank, ..)| *rank);
+        all.retain(|(rank, ..)| Some(*rank) == first);
         self.next_to_go =
             all.into_iter().rev().map(|(_, _, number, seen)| (number, seen)).collect();
         self.listed = Instant::now();
@@ -199,6 +204,8 @@ struct Order {
     /// None while they may stay.
     resting: Option<u8>,
     arriving: u8,
+    /// For how long those have been there at least that may go for having just come.
+    after: Duration,
 }
 
 impl Order {
@@ -210,10 +217,12 @@ impl Order {
         let new = count(|seen, _| seen.phase == Phase::New);
         let arriving = count(|seen, now| seen.phase == Phase::Arriving && !waits_long(seen, now));
         if resting >= arriving + new {
-            Self { resting: Some(2), arriving: 3 }
+            Self { resting: Some(2), arriving: 3, after: Duration::ZERO }
         } else {
-            // Those that are new will soon be something else.
-            Self { resting: (new == 0).then_some(3), arriving: 2 }
+            // From the others somebody can go, at once or as soon as it is seen that they have sent nothing. Until then
+            // the only one that is seen to wait may be one whose request is being read.
+            let after = if new == 0 { Duration::ZERO } else { A_LITTLE };
+            Self { resting: None, arriving: 2, after }
         }
     }
 
@@ -223,6 +232,7 @@ impl Order {
             Phase::Arriving if waits_long(seen, now) => Some(0),
             Phase::Stalled if waits_long(seen, now) => Some(1),
             Phase::Resting => self.resting,
+            Phase::Arriving if now.saturating_sub(seen.since) < self.after => None,
             Phase::Arriving => Some(self.arriving),
             Phase::Stalled => Some(4),
             // What it has sent may be a whole request.
@@ -349,6 +359,21 @@ mod tests {
         new[1].standing().enter(Phase::Working);
         let newcomer = tokio::time::timeout(Duration::from_secs(60), crowd.place()).await;
         assert!(newcomer.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_request_is_being_read_stays_while_nobody_has_looked_at_the_others() {
+        let crowd = Arc::new(Crowd::new(3));
+        let (reading, task) = arrival(&crowd).await;
+        reading.enter(Phase::Resting);
+        reading.enter(Phase::Arriving);
+        for _ in 0..2 {
+            let (standing, _) = arrival(&crowd).await;
+            standing.enter(Phase::New);
+        }
+        assert!(!crowd.send_one_away());
+        later(1).await;
+        assert!(crowd.send_one_away() && has_to_go(task).await, "but not for long");
     }
 
     #[tokio::test(start_paused = true)]
