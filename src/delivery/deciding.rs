@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::fleet::Settings;
 use super::journal::Numbered;
 use super::plan::plan;
+use super::settings::Settings;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{CommandRefused, Context, Event, Release, RolloutId, Step};
 use crate::domain::time::Moment;

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use super::handle::Delivery;
 use super::journal::JournalReader;
 use super::pairings::{Pairings, Versions};
+use super::settings::{Settings, kept_revisions};
 use super::trials::Trials;
 use crate::config::{ModelConfig, SessionConfig, VersionsKept};
 use crate::domain::lifecycle::VersionState;
@@ -70,27 +71,6 @@ pub struct FleetParts {
 struct Loaded {
     servable: Arc<Servable>,
     session: SessionConfig,
-}
-
-/// What is known of a model's settings.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Settings {
-    /// There are none.
-    #[default]
-    Default,
-    /// They hold.
-    Good(Box<ModelConfig>),
-    /// They do not, and there were no good ones before.
-    Bad(String),
-}
-
-impl Settings {
-    pub(super) fn config(&self) -> ModelConfig {
-        match self {
-            Self::Good(config) => ModelConfig::clone(config),
-            Self::Default | Self::Bad(_) => ModelConfig::default(),
-        }
-    }
 }
 
 impl Fleet {
@@ -277,7 +257,8 @@ impl Fleet {
         self.note_versions(model, release);
         self.apply_settings(model, &config);
         let mut wanted = release.wanted(now);
-        wanted.extend(kept_revisions(release, &config.versions));
+        let kept = kept_revisions(release, &config.versions).into_iter();
+        wanted.extend(kept.filter(|revision| !release.is_put_off(&revision.digest, now)));
         self.show_route(model, release, &config.versions);
         self.retire_others(model, &wanted);
         // A version that makes room for another is gone before that one is loaded.
@@ -394,9 +375,11 @@ impl Fleet {
                 let (registry, model) = (self.parts.registry.clone(), model.clone());
                 let delivery = self.parts.delivery.clone();
                 let label = retired.servable.version().clone();
+                let is_measured = registry.memory(&model, &label).is_some();
                 let note = move || {
-                    metrics::version_memory(&model, &label, 0);
                     registry.enter_if_draining(&model, &digest, SystemTime::now());
+                    let bytes = registry.memory(&model, &label).unwrap_or(0);
+                    metrics::version_memory(&model, &label, is_measured.then_some(bytes));
                     delivery.freed(&model);
                 };
                 self.parts.reaper.retire(retired.servable, Some(Box::new(note)));
@@ -438,20 +421,4 @@ fn put_on_trial(loaded: &BTreeMap<Digest, Loaded>, release: &Release, pair: Opti
         let of = on_trial.filter(|(candidate, _)| candidate.digest == *digest);
         servable.set_trial(of.map(|(_, rollout)| rollout));
     }
-}
-
-/// The versions that the settings keep loaded for those who pin them.
-fn kept_revisions(release: &Release, kept: &VersionsKept) -> Vec<Revision> {
-    let is_kept = |label| match kept {
-        VersionsKept::Stable => false,
-        VersionsKept::All => true,
-        VersionsKept::Only(labels) => labels.contains(label),
-    };
-    release
-        .labels()
-        .iter()
-        .rev()
-        .filter(|(label, digest)| is_kept(label) && release.why_not(digest).is_none())
-        .map(|(label, digest)| Revision { label: label.clone(), digest: *digest })
-        .collect()
 }

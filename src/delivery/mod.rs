@@ -24,6 +24,7 @@ mod judging;
 mod pairings;
 mod plan;
 mod round;
+mod settings;
 mod sightings;
 mod trials;
 

@@ -12,9 +12,9 @@ use std::time::Instant;
 use super::board::{Announcement, ReleaseView};
 use super::controller::Controller;
 use super::deciding::Deciding;
-use super::fleet::Settings;
 use super::handle::{CommandError, Reply};
 use super::journal::{Change, JournalError, Numbered};
+use super::settings::Settings;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Command, CommandRefused, Event, Release, Transition, Verb};
 use crate::domain::time::Moment;
@@ -183,7 +183,11 @@ impl Controller {
             | Event::LoadFailed(..)
             | Event::Crashed(_) => self.undecided.push((model.clone(), event)),
             // Whoever asked is told; judges judge again, perhaps another rollout; and time goes on passing.
-            Event::Command(_) | Event::Judged(_) | Event::RoomMade | Event::Tick => {}
+            Event::Command(_)
+            | Event::Judged(_)
+            | Event::RoomMade
+            | Event::SettingsChanged
+            | Event::Tick => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::controller::Controller;
-use super::fleet::Settings;
 use super::round::Happening;
+use super::settings::Settings;
 use crate::config::ModelConfig;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Seen};
@@ -21,7 +21,12 @@ impl Controller {
                     self.fleet.stored(&model, content, file);
                     seen.entry(model).or_default().push(Seen { place, digest: content.digest });
                 }
-                Sighting::Settings { model, text, file } => self.read_settings(model, text, &file),
+                Sighting::Settings { model, text, file } => {
+                    if self.releases.contains_key(&model) {
+                        happenings.push(happening(model.clone(), Event::SettingsChanged));
+                    }
+                    self.read_settings(model, text, &file);
+                }
                 Sighting::Gone { model, place, file } => {
                     tracing::warn!(model.name = %model, "`{file}` is gone; what it was goes on from the store");
                     self.fleet.files_gone(&model, |known| known == file);

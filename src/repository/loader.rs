@@ -149,6 +149,7 @@ impl LoaderParts {
                 self.registry.update(model, digest, |known| known.load_time = Some(elapsed));
                 enter(VersionState::Ready);
                 metrics::version_loaded(model, elapsed);
+                metrics::version_memory(model, label, self.registry.memory(model, label));
                 tracing::info!(
                     model.name = %model, model.version = %label, duration_ms = elapsed.as_millis() as u64,
                     "version {label} of `{model}` is ready"
@@ -206,7 +207,6 @@ impl LoaderParts {
         tell_of_rows(order, &probed);
         if let Some(Facts { memory, .. }) = facts {
             self.registry.update(model, &revision.digest, |known| known.memory = Some(*memory));
-            metrics::version_memory(model, &revision.label, *memory);
         }
         Ok(Arc::new(Servable::new(ServableParts {
             model: model.clone(),

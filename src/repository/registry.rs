@@ -43,7 +43,7 @@ pub struct VersionView {
     pub file_present: bool,
     /// The content's length, where it is known.
     pub bytes: Option<u64>,
-    /// How long it took from the first byte to a warm version.
+    /// How long the server took to load it and to warm it up, once it had passed its trial.
     pub load_time: Option<Duration>,
     /// Bytes that it takes while it is loaded, once that is known.
     pub memory: Option<u64>,
@@ -152,6 +152,21 @@ impl Registry {
         }
     }
 
+    /// Bytes that a version's contents take, of those that are loaded: one that was replaced in place may still be. None
+    /// where nothing is known of any.
+    pub(crate) fn memory(&self, model: &ModelName, label: &VersionLabel) -> Option<u64> {
+        let models = self.lock();
+        let versions = models.get(model)?.versions.iter();
+        let known: Vec<(u64, &VersionState)> = versions
+            .filter(|known| known.version == *label)
+            .filter_map(|known| Some((known.memory?, &known.state)))
+            .collect();
+        let is_loaded =
+            |state: &VersionState| matches!(state, VersionState::Ready | VersionState::Draining);
+        let loaded = known.iter().filter(|(_, state)| is_loaded(state)).map(|(bytes, _)| bytes);
+        (!known.is_empty()).then(|| loaded.sum())
+    }
+
     /// Changes what is known of a content.
     pub(crate) fn update(
         &self,
@@ -239,4 +254,35 @@ fn entry<'m>(
         problem: None,
         not_taken: BTreeMap::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_versions_memory_is_that_of_its_contents_that_are_loaded() {
+        let registry = Registry::default();
+        let (model, label) = ("m".parse().unwrap(), "1".parse::<VersionLabel>().unwrap());
+        let [old, new] = [1, 2].map(|content| Digest::from_bytes([content; 32]));
+        let now = SystemTime::UNIX_EPOCH;
+        assert_eq!(registry.memory(&model, &label), None);
+        for (digest, bytes) in [(old, 10), (new, 1)] {
+            let revision = Revision { label: label.clone(), digest };
+            registry.saw(&model, &revision, None, None, now);
+            assert_eq!(
+                registry.memory(&model, &label).unwrap_or(10),
+                10,
+                "not before it is measured"
+            );
+            registry.update(&model, &digest, |known| known.memory = Some(bytes));
+            registry.enter(&model, &digest, VersionState::Ready, now);
+        }
+        assert_eq!(registry.memory(&model, &label), Some(11));
+        registry.enter(&model, &old, VersionState::Draining, now);
+        registry.enter_if_draining(&model, &old, now);
+        assert_eq!(registry.memory(&model, &label), Some(1), "the replaced one is gone");
+        registry.enter(&model, &new, VersionState::Unloaded, now);
+        assert_eq!(registry.memory(&model, &label), Some(0));
+    }
 }

@@ -302,8 +302,9 @@ pub fn version_loaded(model: &ModelName, elapsed: Duration) {
     record(&histogram!(LOAD_DURATION, "model" => model.to_string()), elapsed);
 }
 
-/// How many bytes a version takes; none once it is unloaded.
-pub fn version_memory(model: &ModelName, version: &VersionLabel, bytes: u64) {
+/// How many bytes a version takes, where that is known: 0 once it is unloaded.
+pub fn version_memory(model: &ModelName, version: &VersionLabel, bytes: Option<u64>) {
+    let Some(bytes) = bytes else { return };
     let (model, version) = (model.to_string(), version.to_string());
     gauge!(VERSION_MEMORY, "model" => model, "version" => version).set(bytes as f64);
 }

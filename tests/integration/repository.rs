@@ -1,9 +1,11 @@
 //! A bad model is told apart and told about, and nothing else suffers from it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{
-    Models, TestServer, adder, adder_with_external_data, example_model, test_model,
+    Models, TestServer, adder, adder_with_external_data, example_model, test_model, within,
 };
 
 /// A server with these models beside a good one called `good`, which adds one.
@@ -128,6 +130,30 @@ fn features_that_do_not_fit_the_model_are_refused() {
         ["1: refused: `features` in the settings names 3 columns, but input `X` is f32[N, 2]"]
     );
     assert_good_answers(&server);
+}
+
+#[test]
+fn a_version_that_only_the_settings_keep_is_not_tried_without_a_pause_but_with_other_settings() {
+    let models = Models::made()
+        .file("m/1.onnx", example_model("wine/1.onnx"))
+        .file("m/2.onnx", adder(2.0))
+        .file("m/model.toml", "versions = 'all'\nfeatures = ['a', 'b']");
+    let server = TestServer::with_models(models).start();
+    let failures = || server.metric(r#"greenroom_loads_total{model="m",outcome="failed"}"#);
+    let soon = Duration::from_secs(20);
+    within(soon, "version 1 is refused", || {
+        server.version("m", "1").filter(|version| version["state"] == "refused")
+    });
+    // Whoever tries without a pause has tried very often by the time another version answers.
+    server.put("m/3.onnx", adder(3.0));
+    server.serves("m", "3", 3.0);
+    assert!(failures() <= 2.0, "{} times", failures());
+
+    // Sooner than what failed is tried again by itself.
+    server.put("m/model.toml", "versions = 'all'");
+    within(soon, "version 1 is loaded", || {
+        server.version("m", "1").filter(|version| version["state"] == "ready")
+    });
 }
 
 #[test]

@@ -198,6 +198,12 @@ impl<'r, 'c> Change<'r, 'c> {
         }
     }
 
+    /// Whatever failed may have failed because of the old settings, so it is tried again at once.
+    pub(super) fn settings_changed(&mut self) {
+        self.release.cramped.clear();
+        self.release.backoff.clear();
+    }
+
     pub(super) fn tick(&mut self) {
         let now = self.context.now;
         self.release.backoff.retain(|_, backoff| !backoff.is_over(now));

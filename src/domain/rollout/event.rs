@@ -27,6 +27,8 @@ pub enum Event {
     Command(Command),
     /// Memory was handed back.
     RoomMade,
+    /// The model has other settings, so what did not fit the old ones may fit now.
+    SettingsChanged,
     /// Time has passed.
     Tick,
 }

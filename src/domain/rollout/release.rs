@@ -109,6 +109,7 @@ impl Release {
             Event::Crashed(attribution) => change.crashed(&attribution),
             Event::Command(command) => change.command(command)?,
             Event::RoomMade => change.room_made(),
+            Event::SettingsChanged => change.settings_changed(),
             Event::Tick => change.tick(),
         }
         change.begin_where_nothing_answers();
@@ -171,13 +172,16 @@ impl Release {
             false => [self.stable.as_ref(), candidate, self.warm_previous()],
         };
         for revision in kept.into_iter().flatten() {
-            let is_waiting =
-                self.backoff.get(&revision.digest).is_some_and(|backoff| !backoff.is_over(now));
-            if !is_waiting && !wanted.contains(revision) {
+            if !self.is_put_off(&revision.digest, now) && !wanted.contains(revision) {
                 wanted.push(revision.clone());
             }
         }
         wanted
+    }
+
+    /// Whether a content failed to load a moment ago, and is to be tried again later.
+    pub fn is_put_off(&self, digest: &Digest, now: Moment) -> bool {
+        self.backoff.get(digest).is_some_and(|backoff| !backoff.is_over(now))
     }
 
     /// When on the monotonic clock the next [`Event::Tick`] is due.

@@ -238,7 +238,18 @@ fn a_load_that_fails_in_passing_is_tried_again() {
         (story.stands().as_str(), story.wanted()),
         ("2#2 < 1#1 (loading)", vec!["2".into(), "1".into()])
     );
+    assert!(story.release.is_put_off(&digest(3), story.now()));
     assert_eq!(story.after(MINUTE).wanted(), ["2", "3", "1"]);
+}
+
+#[test]
+fn what_failed_with_the_old_settings_is_tried_with_the_new_ones_at_once() {
+    let mut story = two_versions().file("3", 3);
+    let failure = LoadFailure::Passing("its settings do not fit".to_owned());
+    story.tell(Event::LoadFailed(digest(3), failure)).unwrap();
+    assert_eq!(story.wanted(), ["2", "1"]);
+    story.tell(Event::SettingsChanged).unwrap();
+    assert_eq!(story.wanted(), ["2", "3", "1"]);
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
             Event::LoadFailed(digest(content), LoadFailure::NoRoom("too large".to_owned()))
         }),
         1 => Just(Event::RoomMade),
+        1 => Just(Event::SettingsChanged),
         1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
             crashes::died_of(content, rollout, is_marked)
         }),
@@ -82,6 +83,7 @@ fn leads_on(event: &Event) -> bool {
         | Event::LoadFailed(..)
         | Event::Crashed(_)
         | Event::RoomMade
+        | Event::SettingsChanged
         | Event::Tick => false,
     }
 }

@@ -1,0 +1,41 @@
+//! What is known of a model's settings, and which versions they keep loaded.
+
+use crate::config::{ModelConfig, VersionsKept};
+use crate::domain::rollout::{Release, Revision};
+
+/// What is known of a model's settings.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Settings {
+    /// There are none.
+    #[default]
+    Default,
+    /// They hold.
+    Good(Box<ModelConfig>),
+    /// They do not, and there were no good ones before.
+    Bad(String),
+}
+
+impl Settings {
+    pub(super) fn config(&self) -> ModelConfig {
+        match self {
+            Self::Good(config) => ModelConfig::clone(config),
+            Self::Default | Self::Bad(_) => ModelConfig::default(),
+        }
+    }
+}
+
+/// The versions that the settings keep loaded for those who pin them.
+pub(super) fn kept_revisions(release: &Release, kept: &VersionsKept) -> Vec<Revision> {
+    let is_kept = |label| match kept {
+        VersionsKept::Stable => false,
+        VersionsKept::All => true,
+        VersionsKept::Only(labels) => labels.contains(label),
+    };
+    release
+        .labels()
+        .iter()
+        .rev()
+        .filter(|(label, digest)| is_kept(label) && release.why_not(digest).is_none())
+        .map(|(label, digest)| Revision { label: label.clone(), digest: *digest })
+        .collect()
+}
