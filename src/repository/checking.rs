@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::check::{Candidate, Facts, Fault};
-use super::contract::{self, ContractError, ContractLimits};
+use super::contract::{self, ContractLimits};
 use super::loader::{LoadOrder, LoaderParts};
 use super::not_loaded::NotLoaded;
 use crate::domain::lifecycle::VersionState;
@@ -37,18 +37,6 @@ impl LoaderParts {
                 Err(NotLoaded::NoRoom(NoRoom { needed: bytes, used, budget }))
             }
             Some(_) | None => Ok(()),
-        }
-    }
-}
-
-impl From<ContractError> for Fault {
-    fn from(error: ContractError) -> Self {
-        match error {
-            // The store's own file cannot be read: that says nothing of the model.
-            ContractError::Unreadable(_) => Self::passing(error.to_string()),
-            ContractError::NotAModel(_)
-            | ContractError::TooLarge { .. }
-            | ContractError::Broken { .. } => Self::for_good(error.to_string()),
         }
     }
 }

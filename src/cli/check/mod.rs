@@ -78,7 +78,12 @@ fn check_all(flags: &Flags) -> Result<Vec<Checked>, Box<dyn std::error::Error>> 
     }
     let runtime = Runtime::load(flags.onnxruntime.as_deref())?;
     let timeout = Duration::from(flags.timeout);
-    models.into_iter().map(|model| Ok(check(model, &runtime, timeout)?)).collect()
+    let try_one = |model: PathBuf| {
+        let name = model.display().to_string();
+        check(model, &runtime, timeout)
+            .map_err(|error| format!("`{name}` cannot be tried: {error}").into())
+    };
+    models.into_iter().map(try_one).collect()
 }
 
 /// The models that a path stands for: a file, or all in a folder, be it that of a version, of a model or of all models.
@@ -105,7 +110,8 @@ fn collect(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()
         if is_hidden {
             continue;
         }
-        let is_folder = fs::metadata(&path)?.is_dir();
+        // A link that leads nowhere is not a folder.
+        let is_folder = path.is_dir();
         if is_folder && depth < DEEPEST {
             collect(&path, depth + 1, found)?;
         } else if !is_folder && path.extension().is_some_and(|ending| ending == "onnx") {

@@ -57,24 +57,29 @@ fn load_and_run(
     dies.may_come(&order.name, "probing");
     let rows = session.probe_rows(&stop);
     let after = Usage::now();
-    let grown = |of: fn(&Usage) -> u64, from: fn(&Usage) -> u64| {
-        Some(of(&after?).saturating_sub(from(&before?))).filter(|&bytes| bytes > 0)
+    let grown = |bytes: fn(&Usage) -> u64, after: Option<Usage>, from: fn(&Usage) -> u64| {
+        let (Some(after), Some(before)) = (after, before) else { return 0 };
+        bytes(&after).saturating_sub(from(&before))
     };
-    let arena = match run_time {
-        Some(run_time) if faults >= MANY_FAULTS => {
-            drop(session);
-            is_faster_with_arena(runtime, &order.model, run_time)
-        }
-        Some(_) | None => false,
-    };
-    Ok(Facts {
+    let mut facts = Facts {
         rows,
-        arena,
-        memory: grown(|now| now.anonymous, |then| then.anonymous).unwrap_or_default(),
-        peak: grown(|now| now.peak, |then| then.resident).unwrap_or_default(),
+        arena: false,
+        memory: grown(|now| now.anonymous, after, |then| then.anonymous),
+        peak: grown(|now| now.peak, after, |then| then.resident),
         load_time,
         run_time,
-    })
+    };
+    if let Some(without) = run_time.filter(|_| faults >= MANY_FAULTS) {
+        drop(session);
+        if let Some(with) = faster_with_arena(runtime, &order.model, without) {
+            facts.arena = true;
+            facts.run_time = Some(with.run_time);
+            // What it keeps from run to run belongs to what it takes.
+            facts.memory = grown(|now| now.anonymous, with.usage, |then| then.anonymous);
+            facts.peak = grown(|now| now.peak, with.usage, |then| then.resident);
+        }
+    }
+    Ok(facts)
 }
 
 /// New pages that the system has to give during the first runs, from which on it may pay to keep them: 8 MiB.
@@ -117,12 +122,18 @@ fn first_runs(
     }
 }
 
-/// Whether runs are clearly faster when the library keeps what it took for the last one.
-fn is_faster_with_arena(runtime: &Runtime, model: &Path, without: Duration) -> bool {
+/// A model whose session keeps its memory.
+struct WithArena {
+    run_time: Duration,
+    /// While it is loaded.
+    usage: Option<Usage>,
+}
+
+/// What comes of it when the library keeps what it took for the last run; none where runs are not clearly faster then.
+fn faster_with_arena(runtime: &Runtime, model: &Path, without: Duration) -> Option<WithArena> {
     let options = SessionOptions { keeps_memory: true, ..SessionOptions::default() };
-    let with = Session::load(runtime, model, options).ok().and_then(|session| {
-        let stop = StopFlag::new().ok()?;
-        warm_up(&session, &stop).ok()?
-    });
-    with.is_some_and(|with| with.as_secs_f64() < 0.9 * without.as_secs_f64())
+    let session = Session::load(runtime, model, options).ok()?;
+    let run_time = warm_up(&session, &StopFlag::new().ok()?).ok()??;
+    let is_faster = run_time.as_secs_f64() < 0.9 * without.as_secs_f64();
+    is_faster.then(|| WithArena { run_time, usage: Usage::now() })
 }

@@ -90,7 +90,7 @@ impl Checker {
             name: candidate.name.to_owned(),
         };
         let ended = run(&self.parts.program, &order, self.parts.timeout)
-            .map_err(|error| Fault::passing(format!("it could not be tried: {error}")))?;
+            .map_err(|error| Fault::passing(no_child(&error)))?;
         for line in &ended.log {
             tracing::debug!(target: "onnxruntime", "{}, while it was tried: {line}", candidate.name);
         }
@@ -105,4 +105,10 @@ impl Checker {
     pub fn forget_all_but(&self, is_kept: impl Fn(&Digest) -> bool) {
         self.kept.forget_all_but(is_kept);
     }
+}
+
+fn no_child(error: &std::io::Error) -> String {
+    format!(
+        "there is no process to try it in: {error} (`repository.trial = false` loads versions without a trial)"
+    )
 }

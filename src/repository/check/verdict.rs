@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::child::{Ended, Found, How};
 use super::told::{Facts, Order, Stage};
 use crate::onnx::Rejection;
+use crate::repository::contract::ContractError;
 use crate::system::breadcrumbs::signal_of;
 
 /// Why a content is not loaded.
@@ -27,6 +28,18 @@ impl Fault {
     /// It may do better another time.
     pub(crate) fn passing(reason: String) -> Self {
         Self { is_for_good: false, reason, words: None }
+    }
+}
+
+impl From<ContractError> for Fault {
+    fn from(error: ContractError) -> Self {
+        match error {
+            // The store's own file cannot be read: that says nothing of the model.
+            ContractError::Unreadable(_) => Self::passing(error.to_string()),
+            ContractError::NotAModel(_)
+            | ContractError::TooLarge { .. }
+            | ContractError::Broken { .. } => Self::for_good(error.to_string()),
+        }
     }
 }
 

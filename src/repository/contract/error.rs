@@ -99,9 +99,16 @@ pub(crate) struct Place(pub(super) Vec<String>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.is_empty() {
-            true => Ok(()),
-            false => write!(f, "{}: ", self.0.join(" in ")),
+        /// So many steps at each end say enough.
+        const SHOWN: usize = 3;
+        let steps = &self.0;
+        match steps.len() {
+            0 => Ok(()),
+            all if all <= 2 * SHOWN + 1 => write!(f, "{}: ", steps.join(" in ")),
+            all => {
+                let [inner, outer] = [&steps[..SHOWN], &steps[all - SHOWN..]];
+                write!(f, "{} in … in {}: ", inner.join(" in "), outer.join(" in "))
+            }
         }
     }
 }
