@@ -1,7 +1,7 @@
 //! From a content in the store to a warm, loaded version.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,13 +9,13 @@ use super::check::{Checker, Facts};
 use super::features::check_features;
 use super::not_loaded::NotLoaded;
 use super::registry::Registry;
-use super::warm_up::warm_up;
+use super::warm_up::{stopped_after, warm_up};
 use crate::config::ModelConfig;
 use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::rollout::{Contract, LoadFailure, Revision};
-use crate::onnx::{RunError, Runtime, Session, SessionOptions, StopFlag};
+use crate::onnx::{RunError, Runtime, Session, SessionOptions};
 use crate::serving::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
 use crate::telemetry::metrics;
 
@@ -226,8 +226,8 @@ impl LoaderParts {
         model: &ModelName,
         version: &VersionLabel,
     ) -> Result<(), NotLoaded> {
-        match self.within_timeout(|stop| warm_up(session, stop).map(drop)) {
-            Ok(()) => Ok(()),
+        match stopped_after(self.load_timeout, |stop| warm_up(session, stop)).flatten() {
+            Ok(_) => Ok(()),
             Err(RunError::Stopped) => Err(NotLoaded::TooSlow(self.load_timeout)),
             Err(RunError::Failed { message }) => {
                 tracing::info!(
@@ -241,35 +241,8 @@ impl LoaderParts {
 
     /// Finds out whether requests can run together.
     fn probe_rows(&self, session: &Session) -> Result<(), Alone> {
-        let mut probed = Ok(());
-        let outcome = self.within_timeout(|stop| {
-            probed = session.probe_rows(stop);
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            probed = Err(Alone::NotProbed { reason: error.to_string() });
-        }
-        probed
-    }
-
-    /// Raises the flag that `work` is given when it takes too long.
-    fn within_timeout(
-        &self,
-        work: impl FnOnce(&StopFlag) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
-        let stop = StopFlag::new()?;
-        let (done, is_done) = channel::<()>();
-        std::thread::scope(|scope| {
-            let stop = &stop;
-            scope.spawn(move || {
-                if is_done.recv_timeout(self.load_timeout) == Err(RecvTimeoutError::Timeout) {
-                    stop.raise();
-                }
-            });
-            let outcome = work(stop);
-            drop(done);
-            outcome
-        })
+        stopped_after(self.load_timeout, |stop| session.probe_rows(stop))
+            .unwrap_or_else(|error| Err(Alone::NotProbed { reason: error.to_string() }))
     }
 }
 

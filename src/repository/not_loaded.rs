@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check::Fault;
 use crate::domain::rollout::{LoadFailure, Unfit};
 use crate::domain::room::NoRoom;
-use crate::onnx::LoadError;
+use crate::onnx::{LoadError, Rejection};
 
 /// Why a version was not loaded, in words for whoever looks after it.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,10 @@ impl From<NotLoaded> for LoadFailure {
     fn from(error: NotLoaded) -> Self {
         let reason = error.to_string();
         match error {
+            // It has passed its trial, so it is the machine that has no memory now.
+            NotLoaded::Broken(LoadError::Rejected { reason: Rejection::OutOfMemory, .. }) => {
+                Self::Passing(reason)
+            }
             NotLoaded::Faulty(Fault { is_for_good: true, .. })
             | NotLoaded::Broken(_)
             | NotLoaded::NotKept => Self::Broken(reason),
@@ -62,5 +66,20 @@ impl From<NotLoaded> for LoadFailure {
             NotLoaded::NoRoom(_) => Self::NoRoom(reason),
             NotLoaded::Unfit(_) => Self::Unfit(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_memory_says_nothing_of_the_model() {
+        let failure = |reason| {
+            let message = "the library's own words".to_owned();
+            LoadFailure::from(NotLoaded::Broken(LoadError::Rejected { reason, message }))
+        };
+        assert!(matches!(failure(Rejection::OutOfMemory), LoadFailure::Passing(_)));
+        assert!(matches!(failure(Rejection::Cycle), LoadFailure::Broken(_)));
     }
 }

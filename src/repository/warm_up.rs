@@ -1,5 +1,6 @@
-//! The first runs of a version, so that no client pays for them.
+//! The first runs of a version, so that no client pays for them, and their end when they take too long.
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use crate::domain::signature::{Dim, TensorSpec};
@@ -32,6 +33,29 @@ pub(super) fn warm_up(session: &Session, stop: &StopFlag) -> Result<Option<Durat
         }
     }
     Ok(Some(best))
+}
+
+/// Does work with a flag that is raised when it takes longer than that.
+///
+/// # Errors
+/// [`RunError`], when there is no flag to be had.
+pub(super) fn stopped_after<T>(
+    limit: Duration,
+    work: impl FnOnce(&StopFlag) -> T,
+) -> Result<T, RunError> {
+    let stop = StopFlag::new()?;
+    let (done, is_done) = channel::<()>();
+    Ok(std::thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            if is_done.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                stop.raise();
+            }
+        });
+        let outcome = work(stop);
+        drop(done);
+        outcome
+    }))
 }
 
 /// A tensor of zeros that fits the input, with 1 for each open dimension.

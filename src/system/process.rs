@@ -1,6 +1,7 @@
 //! Settings of the whole process, made before anything else runs in it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Prepares the process. Call it first thing in `main`, while there is one thread.
 pub fn prepare() {
@@ -28,13 +29,27 @@ pub fn program() -> PathBuf {
 
 /// How often the system had to give the process a page of memory that it had not had before.
 pub fn page_faults() -> u64 {
+    u64::try_from(usage().ru_minflt).unwrap_or_default()
+}
+
+/// The time that all threads of the process have spent on cores so far, in the system as well.
+pub fn cpu_time() -> Duration {
+    let of = |time: libc::timeval| {
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        Duration::from_secs(seconds)
+            + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
+    };
+    let usage = usage();
+    of(usage.ru_utime) + of(usage.ru_stime)
+}
+
+fn usage() -> libc::rusage {
     // SAFETY: all zeros is a valid `rusage`, and the call writes one.
-    let usage = unsafe {
+    unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
         usage
-    };
-    u64::try_from(usage.ru_minflt).unwrap_or_default()
+    }
 }
 
 /// The official builds of ONNX Runtime send usage data unless this is set before the library starts.

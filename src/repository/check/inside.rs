@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::told::{Facts, Order, Stage, Told};
+use crate::domain::batching::Alone;
 use crate::domain::signature::Signature;
 use crate::onnx::{LoadError, Rejection, RunError, Runtime, Session, SessionOptions, StopFlag};
-use crate::repository::warm_up::warm_up;
+use crate::repository::warm_up::{stopped_after, warm_up};
 use crate::system::memory::{self, Usage};
 use crate::system::process;
 use crate::system::rehearsal::CheckDies;
@@ -55,7 +56,7 @@ fn load_and_run(
 
     (speech.tell)(Told::Stage(Stage::Probing));
     dies.may_come(&order.name, "probing");
-    let rows = session.probe_rows(&stop);
+    let rows = probe(&session, order).map_err(refused)?;
     let after = Usage::now();
     let grown = |bytes: fn(&Usage) -> u64, after: Option<Usage>, from: fn(&Usage) -> u64| {
         let (Some(after), Some(before)) = (after, before) else { return 0 };
@@ -80,6 +81,21 @@ fn load_and_run(
         }
     }
     Ok(facts)
+}
+
+/// Whether requests can run together. Long runs are no endless ones, so it must not be this that meets the limit on time:
+/// half of what is left of it is for the rest.
+fn probe(session: &Session, order: &Order) -> Result<Result<(), Alone>, RunError> {
+    let left = order.limits.cpu.saturating_sub(process::cpu_time()) / 2;
+    stopped_after(left, |stop| {
+        let rows = session.probe_rows(stop);
+        if stop.is_raised() {
+            let reason =
+                "its runs take too long for it to be found out whether they can be put together";
+            return Err(Alone::NotProbed { reason: reason.to_owned() });
+        }
+        rows
+    })
 }
 
 /// New pages that the system has to give during the first runs, from which on it may pay to keep them: 8 MiB.

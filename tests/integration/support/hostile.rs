@@ -281,6 +281,11 @@ fn terabyte(version: &Path, depends_on_input: bool) {
 }
 
 fn endless_loop(version: &Path) {
+    write_loop(version, None);
+}
+
+/// Writes a model that does next to nothing so many times in each run; for ever, where no number is given.
+pub(crate) fn write_loop(version: &Path, rounds: Option<u64>) {
     let value = |field, name: &str, dtype| {
         let tensor = bytes(1, &[number(1, dtype), bytes(2, &[])]);
         bytes(field, &[text(1, name), bytes(2, &[tensor])])
@@ -296,9 +301,11 @@ fn endless_loop(version: &Path) {
         port(12, "after"),
     ];
     let attribute = bytes(5, &[text(1, "body"), bytes(6, &body), number(20, GRAPH)]);
-    let inputs = [text(1, ""), text(1, "yes"), text(1, "X")].concat();
-    let endless = bytes(1, &[inputs, text(2, "Y"), text(4, "Loop"), attribute]);
-    write_graph(version, &[constant("yes", BOOL, &[], &[1]), endless]);
+    let most = rounds.map(|rounds| constant("rounds", I64, &[], &rounds.to_le_bytes()));
+    let first = if most.is_some() { "rounds" } else { "" };
+    let inputs = [text(1, first), text(1, "yes"), text(1, "X")].concat();
+    let node = bytes(1, &[inputs, text(2, "Y"), text(4, "Loop"), attribute]);
+    write_graph(version, &[constant("yes", BOOL, &[], &[1]), most.unwrap_or_default(), node]);
 }
 
 fn division(version: &Path, depends_on_input: bool) {
