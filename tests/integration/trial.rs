@@ -69,6 +69,14 @@ fn the_signal_that_ends_a_trial_is_named_and_the_version_is_not_tried_again() {
 }
 
 #[test]
+fn models_are_tried_where_folders_are_named_from_where_the_server_stands() {
+    let models = Models::made().file("m/1.onnx", adder(1.0));
+    let server =
+        TestServer::with_models(models).in_its_folder().flags(&["--state", "state"]).start();
+    server.serves("m", "1", 1.0);
+}
+
+#[test]
 fn a_good_content_is_tried_once() {
     let mut server = server_where_trials_die("loading", "SIGSEGV");
     server.set_environment(DIES, Some("loading:SIGSEGV:version 1 of m"));

@@ -1,5 +1,6 @@
 //! `greenroom check-inside`: the child that tries one model. Not for people.
 
+use std::fs::File;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ fn try_run(flags: &Flags) -> Result<(), Box<dyn std::error::Error>> {
     live_as_a_child();
     let order: Order = serde_json::from_str(&flags.order)?;
     tell(&Told::Stage(Stage::Starting));
+    // That there is no file says nothing of the model.
+    File::open(&order.model)?;
     let runtime = Runtime::load(Some(&order.library))?;
     order.limits.impose()?;
     // On a thread like those that load and run models in a server: what fills its stack would fill theirs.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
@@ -100,7 +100,9 @@ impl Drop for Guarded {
 }
 
 fn start(program: &Path, order: &Order) -> io::Result<Child> {
-    let text = serde_json::to_string(order)?;
+    // It does not stand where we stand.
+    let (model, library) = (absolute(&order.model)?, absolute(&order.library)?);
+    let text = serde_json::to_string(&Order { model, library, ..order.clone() })?;
     let mut command = Command::new(program);
     command.arg(INSIDE).arg(text);
     // It needs nothing of ours, and a model must not find anything there.

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     folder: TempDir,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
+    /// From where paths are meant; the package's folder where it is not said.
+    stands_in: Option<PathBuf>,
 }
 
 /// A server that is ready. It ends with the test, and tells its log when the test fails.
@@ -43,7 +45,7 @@ impl TestServer {
         let folder = TempDir::with_prefix("greenroom-test-").unwrap();
         fs::write(folder.path().join("greenroom.toml"), "").unwrap();
         let (disk, flags, environment) = (None, Vec::new(), Vec::new());
-        let plan = Plan { disk, models, folder, flags, environment };
+        let plan = Plan { disk, models, folder, flags, environment, stands_in: None };
         // Tests do not wait for slow writers, unless that is what they are about.
         plan.environment("GREENROOM_REPOSITORY__SETTLE", "50ms")
             .environment("GREENROOM_REPOSITORY__POLL", "200ms")
@@ -203,6 +205,12 @@ impl Plan {
         self
     }
 
+    /// Starts it in a folder of its own, in which its state is `state`.
+    pub(crate) fn in_its_folder(mut self) -> Self {
+        self.stands_in = Some(self.folder.path().to_path_buf());
+        self
+    }
+
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -276,6 +284,9 @@ impl Plan {
             }
         }
         command.args(&self.flags);
+        if let Some(folder) = &self.stands_in {
+            command.current_dir(folder);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
