@@ -162,6 +162,7 @@ impl App {
             readiness: Arc::new(Readiness::default()),
             metrics,
             http: config.http.clone(),
+            grpc: config.grpc.clone(),
             bodies: Bodies::new(config.http.max_body),
             limits: config.limits.clone(),
             links: PageLinks {
@@ -196,7 +197,7 @@ impl App {
     }
 
     fn log_start(&self, cores: Cores) {
-        let Addresses { http, admin, metrics } = self.listeners.addresses;
+        let Addresses { http, admin, grpc, metrics } = self.listeners.addresses;
         for sentence in &self.config.inactive {
             tracing::warn!("{sentence}");
         }
@@ -218,6 +219,9 @@ impl App {
         tracing::info!(
             "inference on http://{http}, admin on http://{admin}, metrics on http://{metrics}/metrics"
         );
+        if let Some(grpc) = grpc {
+            tracing::info!("inference over gRPC on {grpc}");
+        }
     }
 
     /// Loads the models and answers until `shutdown` is done; then ends so that every accepted request is
@@ -225,13 +229,18 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`], when there is no room for a thread.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let (api, config, guard) = (self.api, self.config, self.guard);
         let webhooks = Webhooks::start(self.hooks).map_err(StartError::Threads)?;
         let release = Releasing { api: &api, config: &config, runtime: self.runtime };
         let (repository, controller) =
             release.start(self.state, self.inbox).map_err(StartError::Threads)?;
         let grace = config.shutdown.grace;
+        let grpc = self.listeners.take_grpc().map(|(listener, connections)| {
+            let limits = ConnectionLimits::new(connections, &config.http);
+            let connections = Connections::of_grpc(listener, &api, limits);
+            tokio::spawn(connections.serve(api.ending.clone(), grace))
+        });
         let serving: Vec<_> = self
             .listeners
             .with_routes(&api, guard)
@@ -240,6 +249,7 @@ impl App {
                 let connections = Connections::new(listener, routes, limits);
                 tokio::spawn(connections.serve(api.ending.clone(), grace))
             })
+            .chain(grpc)
             .collect();
         let upkeep = tokio::spawn(keep_up(api.metrics.clone()));
         shutdown.await;
@@ -348,6 +358,7 @@ fn write_server_file(path: &Path, addresses: Addresses) -> std::io::Result<()> {
     let text = json!({
         "pid": std::process::id(),
         "http": format!("http://{}", addresses.http),
+        "grpc": addresses.grpc.map(|address| address.to_string()),
         "admin": format!("http://{}", addresses.admin),
         "metrics": format!("http://{}/metrics", addresses.metrics),
     });

@@ -50,6 +50,7 @@ impl Ours {
         config.repository.trial_program = Some(env!("CARGO_BIN_EXE_greenroom").into());
         config.repository.settle = Duration::from_millis(50);
         config.http.listen = "127.0.0.1:0".parse()?;
+        config.grpc.listen = None;
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
         let address = app.addresses().http;
         let (stop, stopped) = oneshot::channel::<()>();

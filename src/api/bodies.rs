@@ -101,6 +101,8 @@ impl Bodies {
 #[derive(Debug)]
 pub(super) struct Held {
     bodies: Arc<Bodies>,
+    /// Up to here they do not count.
+    small: usize,
     bytes: usize,
     /// While it is large, and not whole.
     arrival: Option<(u64, Arc<Arrival>)>,
@@ -110,29 +112,43 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(bodies: &Arc<Bodies>) -> Self {
-        Self { bodies: bodies.clone(), bytes: 0, arrival: None, had: 0 }
+        Self { bodies: bodies.clone(), small: SMALL, bytes: 0, arrival: None, had: 0 }
+    }
+
+    /// Of a connection that may have many requests under way: there the small ones count as well.
+    pub(super) fn of_one_among_many(bodies: &Arc<Bodies>) -> Self {
+        Self { small: 0, ..Self::new(bodies) }
     }
 
     /// Makes room for a body of which so many bytes have come by now. Where there is none, one that stands still goes.
     pub(super) async fn cover(&mut self, length: usize) -> Result<(), Full> {
-        if length <= SMALL {
-            return Ok(());
-        }
-        self.come_on(length);
-        while !self.bodies.take(length - self.bytes) {
+        while !self.try_cover(length) {
             if !self.bodies.send_one_away() {
                 return Err(Full);
             }
             let _ = timeout(GONE_WITHIN, self.bodies.freed.notified()).await;
         }
-        self.bytes = length;
         Ok(())
+    }
+
+    /// The same where there is room already; false where there is none.
+    pub(super) fn try_cover(&mut self, length: usize) -> bool {
+        if length <= self.small {
+            return true;
+        }
+        self.come_on(length);
+        let more = length.saturating_sub(self.bytes);
+        let is_there = self.bodies.take(more);
+        if is_there {
+            self.bytes += more;
+        }
+        is_there
     }
 
     /// Makes room for what a body becomes when it is unpacked: so many bytes by now. Nobody has to go for it, since all of
     /// it is here.
     pub(super) fn unpack_to(&mut self, length: usize) -> Result<(), Full> {
-        if length > SMALL && length > self.bytes {
+        if length > self.small && length > self.bytes {
             if !self.bodies.take(length - self.bytes) {
                 return Err(Full);
             }
@@ -163,10 +179,13 @@ impl Held {
     }
 
     /// Ends when this body stands still and others need its room.
-    pub(super) async fn has_to_go(&self) {
-        match &self.arrival {
-            Some((_, arrival)) => arrival.has_to_go.notified().await,
-            None => std::future::pending().await,
+    pub(super) fn has_to_go(&self) -> impl Future<Output = ()> + Send + use<> {
+        let arrival = self.arrival.as_ref().map(|(_, arrival)| arrival.clone());
+        async move {
+            match arrival {
+                Some(arrival) => arrival.has_to_go.notified().await,
+                None => std::future::pending().await,
+            }
         }
     }
 

@@ -128,7 +128,7 @@ pub(super) fn too_large(max_body: usize) -> Problem {
     )
 }
 
-pub(super) fn too_many() -> Problem {
+pub(super) pub(super) fn too_many() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_bodies",
@@ -138,7 +138,7 @@ pub(super) fn too_many() -> Problem {
     .ending_connection()
 }
 
-fn stood_still() -> Problem {
+pub(super) fn stood_still() -> Problem {
     let sentence = "the body stood still while others had no room; send it again";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", sentence).ending_connection()
 }

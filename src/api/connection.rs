@@ -22,10 +22,12 @@ use tower::ServiceExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::crowd::{Crowd, Place};
+use super::grpc::{self, Calls, MessageLimits};
 use super::patience::{Patience, Patient};
 use super::problem::Problem;
-use super::standing::{self, Answering, Outgoing, Standing};
+use super::standing::{self, Answering, Outgoing};
 use super::unsent::{Part, Unsent};
+use super::{Api, Bodies};
 use crate::config::HttpConfig;
 use crate::domain::wording::printable;
 use crate::telemetry::logs;
@@ -71,6 +73,15 @@ pub struct Connections {
     listener: TcpListener,
     shared: Arc<Shared>,
     limits: ConnectionLimits,
+    protocol: Protocol,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Debug)]
+enum Protocol {
+    Http1,
+    /// HTTP/2 without encryption, as gRPC has it.
+    Grpc(MessageLimits),
 }
 
 /// What all connections of a listener share.
@@ -95,7 +106,18 @@ impl Connections {
         let crowd = Arc::new(Crowd::new(limits.most));
         let unsent = Unsent::new(limits.max_unsent);
         let shared = Arc::new(Shared { routes, ids, crowd, unsent, closing });
-        Self { listener, shared, limits }
+        Self { listener, shared, limits, protocol: Protocol::Http1 }
+    }
+
+    /// Answers the calls that come to `listener`.
+    pub fn of_grpc(listener: TcpListener, api: &Api, limits: ConnectionLimits) -> Self {
+        let protocol = Protocol::Grpc(MessageLimits {
+            max_message: api.grpc.max_message,
+            timeout: api.http.body_timeout,
+            bodies: Bodies::new(api.grpc.max_message),
+            unsent: Unsent::of_many(limits.max_unsent),
+        });
+        Self { protocol, ..Self::new(listener, grpc::routes(api), limits) }
     }
 
     /// Serves until `ending` becomes true, then ends so that every request that was accepted is answered:
@@ -157,21 +179,85 @@ impl Connections {
     fn connect(&self, stream: TcpStream, peer: SocketAddr, place: Place, open: &GracefulShutdown) {
         // An answer is written at once; waiting for more to send with it only costs time.
         let _ = stream.set_nodelay(true);
-        let shared = self.shared.clone();
-        let (standing, number) = (place.standing().clone(), place.number());
+        match &self.protocol {
+            Protocol::Http1 => self.connect_http(stream, peer, place, open),
+            Protocol::Grpc(limits) => self.connect_grpc(stream, peer, place, open, limits.clone()),
+        }
+    }
+
+    fn connect_http(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        open: &GracefulShutdown,
+    ) {
+        let (shared, standing) = (self.shared.clone(), place.standing().clone());
         let ConnectionLimits { max_header, header_timeout, answer_timeout, .. } = self.limits;
         let patience = Patience { headers: header_timeout, answer: answer_timeout };
         let stream = Patient::new(stream, patience, standing.clone());
         let service = service_fn(move |request| {
             let (shared, standing) = (shared.clone(), standing.clone());
-            async move { Ok::<_, Infallible>(answer(&shared, peer, request, &standing).await) }
+            async move {
+                let answering = Answering::begin(&standing);
+                let request = request.map(|body: Incoming| {
+                    Body::new(standing::Incoming::new(body, standing.clone()))
+                });
+                let (mut response, part) = answer(&shared, peer, request).await;
+                if shared.closing.load(Ordering::Acquire) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, answering, part)))
+            }
         });
         let connection = http1::Builder::new()
             .max_buf_size(max_header)
             // How long a client may take is the stream's business.
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service);
+        self.attend(open.watch(connection), peer, place);
+    }
+
+    fn connect_grpc(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        open: &GracefulShutdown,
+        limits: MessageLimits,
+    ) {
+        let shared = self.shared.clone();
+        let calls = Calls::new(place.standing().clone(), limits);
+        let keeps_waiting = calls.keep_waiting(self.limits.answer_timeout);
+        let service = service_fn(move |request| {
+            let (shared, calls) = (shared.clone(), calls.clone());
+            async move {
+                // What a call is answered with is counted as its pieces go out.
+                let answer = async |request| answer(&shared, peer, request).await.0;
+                Ok::<_, Infallible>(calls.answer(request, answer).await)
+            }
+        });
+        let connection =
+            grpc::settings(&self.limits).serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
+        let connection = async move {
+            tokio::select! {
+                ended = connection => ended,
+                // Dropped, and with it all that waits to be taken.
+                () = keeps_waiting => Ok(()),
+            }
+        };
+        self.attend(connection, peer, place);
+    }
+
+    fn attend(
+        &self,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+        peer: SocketAddr,
+        place: Place,
+    ) {
+        let number = place.number();
         let task = tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
@@ -191,31 +277,25 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
 async fn answer(
     shared: &Shared,
     peer: SocketAddr,
-    mut request: Request<Incoming>,
-    standing: &Arc<Standing>,
-) -> hyper::Response<Outgoing<Body>> {
-    let answering = Answering::begin(standing);
+    mut request: Request<Body>,
+) -> (Response, Option<Part>) {
     let id = shared.ids.of(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let line = tracing::enabled!(target: logs::ACCESS, tracing::Level::INFO)
         .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
-    let request = request.map(|body| Body::new(standing::Incoming::new(body, standing.clone())));
     let Ok(response) = shared.routes.clone().oneshot(request).await;
     let (mut response, part) = with_room(shared, response).await;
     if let Some((started, method, path)) = line {
         tracing::info!(
             target: logs::ACCESS,
             peer = %peer, request.id = ?id, status = response.status().as_u16(),
+            grpc.status = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()),
             duration_ms = started.elapsed().as_secs_f64() * 1e3,
             "{} {}", printable(method.as_str(), 20), printable(&path, 200)
         );
     }
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id);
-    if shared.closing.load(Ordering::Acquire) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response.map(|body| Outgoing::new(body, answering, part))
+    response.headers_mut().insert(REQUEST_ID, id);
+    (response, part)
 }
 
 /// An answer that there is room for: the one that was made, or else one that says that there is none. Before that, clients
@@ -234,7 +314,7 @@ async fn with_room(shared: &Shared, response: Response) -> (Response, Option<Par
     }
 }
 
-fn too_many_answers() -> Problem {
+pub(super) fn too_many_answers() -> Problem {
     let sentence = "as many large answers as the server holds wait for their clients to take them; try again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", sentence)
         .retry_after(Duration::from_secs(1))

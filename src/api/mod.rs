@@ -1,4 +1,4 @@
-//! Speaks HTTP.
+//! Speaks HTTP and gRPC.
 //!
 //! A request passes through here in this order: `connection` takes it off the wire within the limits and
 //! gives it an id; `routes`, the table of all there are, says what answers it, and `guard` whether it may ask; that
@@ -14,6 +14,7 @@ mod crowd;
 mod encoding;
 mod events;
 mod exchange;
+mod grpc;
 mod guard;
 mod health;
 mod json;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::config::{HttpConfig, LimitsConfig};
+use crate::config::{GrpcConfig, HttpConfig, LimitsConfig};
 use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
 use crate::serving::{Router, Scheduler};
@@ -43,6 +44,7 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) use admin::signature_json;
 pub use bodies::Bodies;
 pub use connection::{ConnectionLimits, Connections};
+pub use grpc::routes as grpc_routes;
 pub use guard::Guard;
 pub use health::Readiness;
 #[cfg(feature = "fuzzing")]
@@ -78,6 +80,8 @@ pub struct ApiParts {
     pub metrics: Metrics,
     /// Limits of the wire.
     pub http: HttpConfig,
+    /// The same of gRPC.
+    pub grpc: GrpcConfig,
     /// How much all bodies together may take.
     pub bodies: Arc<Bodies>,
     /// Limits of one request's content.

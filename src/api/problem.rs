@@ -64,6 +64,11 @@ impl Problem {
         &self.sentence
     }
 
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether the server, and not the client, is to blame.
     pub(super) fn is_server_failure(&self) -> bool {
         self.status.is_server_error()

@@ -12,22 +12,31 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct Unsent {
     most: usize,
+    /// Up to here an answer does not count.
+    small: usize,
     held: AtomicUsize,
 }
 
-/// Up to here an answer is small.
+/// Up to here an answer is small, where a connection has one at a time.
 const SMALL: usize = 64 << 10;
+/// The same where it has many.
+const SMALL_AMONG_MANY: usize = 1 << 10;
 
 impl Unsent {
     /// For so many bytes.
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, held: AtomicUsize::new(0) })
+        Arc::new(Self { most, small: SMALL, held: AtomicUsize::new(0) })
+    }
+
+    /// The same on connections that each may have many answers under way.
+    pub(super) fn of_many(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, small: SMALL_AMONG_MANY, held: AtomicUsize::new(0) })
     }
 
     /// Makes room for an answer of so many bytes; none where there is not enough. One that nobody else keeps from its
     /// room gets it, however large it is.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Option<Part> {
-        let counted = if bytes <= SMALL { 0 } else { bytes };
+        let counted = if bytes <= self.small { 0 } else { bytes };
         let sum = |held: usize| {
             let sum = held.saturating_add(counted);
             (counted == 0 || held == 0 || sum <= self.most).then_some(sum)

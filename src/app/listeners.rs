@@ -18,6 +18,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The admin routes; the same as `http` while that is loopback.
     pub admin: SocketAddr,
+    /// Inference over gRPC, where there is that.
+    pub grpc: Option<SocketAddr>,
     /// `/metrics`.
     pub metrics: SocketAddr,
 }
@@ -26,6 +28,7 @@ pub struct Addresses {
 #[derive(Debug)]
 pub(super) struct Listeners {
     http: TcpListener,
+    grpc: Option<TcpListener>,
     admin: Option<TcpListener>,
     metrics: Option<TcpListener>,
     pub(super) addresses: Addresses,
@@ -35,6 +38,10 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) async fn bind(config: &ServerConfig) -> Result<Self, StartError> {
         let http = listen("inference", "--http", config.http.listen).await?;
+        let grpc = match config.grpc.listen {
+            None => None,
+            Some(address) => Some(listen("gRPC", "--grpc", address).await?),
+        };
         let admin = match config.admin_listener() {
             AdminListener::OnHttp => None,
             AdminListener::Own(address) => {
@@ -53,20 +60,29 @@ impl Listeners {
         };
         let admin_address = address(&admin, http_address);
         let metrics_address = address(&metrics, admin_address);
-        let addresses =
-            Addresses { http: http_address, admin: admin_address, metrics: metrics_address };
+        let addresses = Addresses {
+            http: http_address,
+            admin: admin_address,
+            grpc: grpc.as_ref().and_then(|listener| listener.local_addr().ok()),
+            metrics: metrics_address,
+        };
         let room = Room::within(descriptors::raise_limit(), config.http.max_connections);
-        Ok(Self { http, admin, metrics, addresses, room })
+        Ok(Self { http, grpc, admin, metrics, addresses, room })
     }
 
-    /// Each with what it answers, and how many may be connected to it.
+    /// The one for gRPC, where there is one, and how many may be connected to it.
+    pub(super) fn take_grpc(&mut self) -> Option<(TcpListener, usize)> {
+        self.grpc.take().map(|listener| (listener, self.room.callers))
+    }
+
+    /// Each other one with what it answers, and how many may be connected to it.
     pub(super) fn with_routes(
         self,
         api: &Api,
         guard: Guard,
     ) -> impl Iterator<Item = (TcpListener, Routes, usize)> {
         use Audience::{Clients, Operators, Scrapers};
-        let Self { http, admin, metrics, addresses, room } = self;
+        let Self { http, grpc: _, admin, metrics, addresses, room } = self;
         let routes = |audiences: &[Audience], guard| api::routes(api.clone(), audiences, guard);
         let http_is_for: &[Audience] = match admin {
             None => &[Clients, Operators, Scrapers],

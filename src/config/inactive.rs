@@ -8,19 +8,14 @@ use std::collections::BTreeMap;
 use super::section::{Findings, Setting};
 
 /// Keys and whole tables of the server's settings.
-const SERVER: &[&str] = &["capture", "grpc", "metrics.compat", "shadow.mode", "shadow.window"];
+const SERVER: &[&str] = &["capture", "metrics.compat", "shadow.mode", "shadow.window"];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
 const AS_IT_IS: &[(&str, &str)] =
-    &[("capture.mode", "off"), ("grpc.listen", "off"), ("shadow.mode", "live")];
-
-/// Whether this version opens the gRPC listener.
-pub(super) fn speaks_grpc() -> bool {
-    !is_listed(SERVER, "grpc.listen")
-}
+    &[("capture.mode", "off"), ("shadow.mode", "live")];
 
 /// Warnings about the server's settings.
 pub(super) fn of_server(findings: &Findings) -> Vec<String> {

@@ -95,10 +95,7 @@ impl ServerConfig {
 
     fn refuse_shared_addresses(&self, findings: &mut Findings) {
         let mut listeners = vec![("http.listen", self.http.listen)];
-        // A default that nothing listens on yet must not stand in anybody's way.
-        if inactive::speaks_grpc() || findings.is_set("grpc.listen") {
-            listeners.extend(self.grpc.listen.map(|address| ("grpc.listen", address)));
-        }
+        listeners.extend(self.grpc.listen.map(|address| ("grpc.listen", address)));
         if let AdminListener::Own(address) = self.admin_listener() {
             listeners.push(("admin.listen", address));
         }
@@ -338,7 +335,7 @@ mod tests {
         for fine in [
             "http.listen = '0.0.0.0:0'\nadmin.listen = '127.0.0.1:0'",
             "http.listen = '10.0.0.1:9'\nadmin.listen = '[::1]:9'",
-            "http.listen = '127.0.0.1:8001'",
+            "http.listen = '127.0.0.1:8001'\ngrpc.listen = 'off'",
             "http.listen = '127.0.0.1:8002'",
         ] {
             assert!(from_file(fine).is_ok(), "{fine}");
@@ -365,10 +362,10 @@ mod tests {
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
         let text = "[shadow]\nmode = 'deferred'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
                     [[webhooks]]\nurl = 'http://x'\n[capture]\nmode = 'off'";
-        let variables = [("GREENROOM_GRPC__MAX_MESSAGE", "1MiB")];
+        let variables = [("GREENROOM_METRICS__COMPAT", "triton")];
         let config = load(text, &variables, &Overrides::default()).unwrap();
         insta::assert_snapshot!(config.inactive.join("\n"), @r#"
-        this version does not act on `grpc.max_message` (environment variable GREENROOM_GRPC__MAX_MESSAGE) yet
+        this version does not act on `metrics.compat` (environment variable GREENROOM_METRICS__COMPAT) yet
         this version does not act on `shadow.mode` (greenroom.toml:2), `shadow.window` (greenroom.toml:3) yet
         "#);
     }

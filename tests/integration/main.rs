@@ -20,6 +20,7 @@ mod crash_attribution;
 mod deletion;
 mod element_types;
 mod full_disk;
+mod grpc;
 mod hostile_files;
 mod hot_swap;
 mod http_edge;

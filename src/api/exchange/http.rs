@@ -89,7 +89,7 @@ pub(in crate::api) fn header_pin(headers: &HeaderMap) -> Result<Option<Pin>, Pro
 }
 
 /// Only for models that exist: a client must not be able to make metrics by asking for names.
-fn metrics_not_routed(api: &Api, model: &str) {
+pub(in crate::api) fn metrics_not_routed(api: &Api, model: &str) {
     if api.registry.model(model).is_some() {
         metrics::request_rejected(model, Rejection::NotReady);
     }
@@ -167,7 +167,10 @@ fn key<'l, W: HttpWire<'l>>(
 }
 
 /// The smaller of what the model's settings give and what the client asks for.
-fn timeout(headers: &HeaderMap, deadline: Duration) -> Result<Duration, Problem> {
+pub(in crate::api) fn timeout(
+    headers: &HeaderMap,
+    deadline: Duration,
+) -> Result<Duration, Problem> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(deadline) };
     let asked = value.to_str().ok().and_then(|text| humantime::parse_duration(text.trim()).ok());
     match asked {
@@ -179,7 +182,8 @@ fn timeout(headers: &HeaderMap, deadline: Duration) -> Result<Duration, Problem>
     }
 }
 
-fn log_failure(by: &By, headers: &HeaderMap, cause: &Cause) {
+/// Says in the log why a version gave no answer.
+pub(in crate::api) fn log_failure(by: &By, headers: &HeaderMap, cause: &Cause) {
     let (model, version) = (by.servable.model(), by.servable.version());
     let request_id = headers.get(connection::REQUEST_ID).and_then(|id| id.to_str().ok());
     if let Cause::Infer(error) = cause {

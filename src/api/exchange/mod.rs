@@ -10,9 +10,11 @@ mod outcome;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use self::http::{Asked, HttpWire, answer, header_pin};
-use self::outcome::Fallback;
-use self::outcome::{By, Cause, Failure, Record};
+pub(super) use self::http::{
+    Asked, HttpWire, answer, header_pin, log_failure, metrics_not_routed, timeout,
+};
+pub(super) use self::outcome::{By, Failure, Record};
+use self::outcome::{Cause, Fallback};
 use super::ApiParts;
 use super::problem::Problem;
 use crate::domain::comparison::Arm;
@@ -110,7 +112,7 @@ enum Lapse {
 }
 
 /// Answers a request.
-async fn exchange<W: Wire>(
+pub(in crate::api) async fn exchange<W: Wire>(
     api: &ApiParts,
     picked: Picked,
     wire: &W,

@@ -133,11 +133,18 @@ fn shape_of(bytes: usize, spec: &TensorSpec) -> Result<Vec<usize>, String> {
 /// Whether to use numbers where they are in the body. That keeps all of it, which must not be much more than what it is
 /// kept for; and a few are copied sooner than looked after.
 fn is_mostly(numbers: &Bytes, body: &Bytes) -> bool {
-    const FEW: usize = 4096;
-    numbers.len() > FEW && numbers.len() >= body.len() / 2
+    is_worth_lending(numbers.len(), body.len())
 }
 
-fn tensor(
+/// The same by their lengths.
+pub(in crate::api) fn is_worth_lending(numbers: usize, body: usize) -> bool {
+    const FEW: usize = 4096;
+    numbers > FEW && numbers >= body / 2
+}
+
+/// A tensor of bytes, which are used where they are if that may be and they lie as they have to. `Err` says why they are
+/// none.
+pub(in crate::api) fn tensor(
     bytes: Bytes,
     may_lend: bool,
     spec: &TensorSpec,

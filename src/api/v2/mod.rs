@@ -5,18 +5,18 @@
 //! classes (`classification`) and what is told of a model (`metadata`). The REST interface is the rest: `infer` answers
 //! a request, which `request` and `binary` read and `reply` writes, and `models` all that is asked with GET.
 
-mod binary;
+pub(super) mod binary;
 mod classification;
-mod datatype;
+pub(super) mod datatype;
 mod infer;
-mod inputs;
-mod metadata;
-mod models;
-mod parameters;
-mod raw;
-mod reply;
+pub(super) mod inputs;
+pub(super) mod metadata;
+pub(super) mod models;
+pub(super) mod parameters;
+pub(super) mod raw;
+pub(super) mod reply;
 mod request;
-mod wanted;
+pub(super) mod wanted;
 
 pub(super) use infer::{of_model as infer, of_version as infer_version};
 pub(super) use models::{metadata, ready, server, version_metadata, version_ready};

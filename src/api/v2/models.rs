@@ -82,7 +82,7 @@ pub(in crate::api) async fn version_ready(
 }
 
 /// Reads the version or label in a path.
-pub(super) fn pin(text: &str) -> Result<Pin, Problem> {
+pub(in crate::api) fn pin(text: &str) -> Result<Pin, Problem> {
     text.parse().map_err(|error: crate::domain::model::InvalidVersionLabel| {
         Problem::bad_request("invalid_version", error.to_string())
     })

@@ -27,9 +27,9 @@ pub(super) struct Form {
 }
 
 /// An output as it is written.
-struct Output<'a> {
-    name: &'a str,
-    dtype: DType,
+pub(in crate::api) struct Output<'a> {
+    pub(in crate::api) name: &'a str,
+    pub(in crate::api) dtype: DType,
     value: Written<'a>,
     is_binary: bool,
 }
@@ -46,7 +46,7 @@ enum Shape<'a> {
 }
 
 impl Output<'_> {
-    fn shape(&self) -> &[usize] {
+    pub(in crate::api) fn shape(&self) -> &[usize] {
         match &self.value {
             Written::Elements { shape: Shape::Of(shape), .. } => shape,
             Written::Elements { shape: Shape::Matrix(shape), .. } => shape,
@@ -54,7 +54,7 @@ impl Output<'_> {
         }
     }
 
-    fn elements(&self) -> ElementsView<'_> {
+    pub(in crate::api) fn elements(&self) -> ElementsView<'_> {
         match &self.value {
             Written::Elements { elements, .. } => *elements,
             Written::Classes(classes) => ElementsView::String(&classes.texts),
@@ -64,16 +64,25 @@ impl Output<'_> {
 
 /// Writes the answer. `values` are the outputs that were computed.
 pub(super) fn write(form: &Form, servable: &Servable, values: &[ValueView<'_>]) -> Reply {
-    let classes = &servable.naming().classes;
-    let specs = &servable.signature().outputs;
-    let outputs: Vec<Output<'_>> = form
-        .wanted
-        .iter()
-        .zip(values)
-        .map(|(wanted, value)| output(wanted, form.binary, &specs[wanted.index], *value, classes))
-        .collect();
+    let outputs = outputs(&form.wanted, form.binary, servable, values);
     let (model, version) = (servable.model().as_str(), servable.version().as_str());
     write_outputs(form.id.as_deref(), model, version, &outputs)
+}
+
+/// The outputs as they are wanted. `values` are those that were computed.
+pub(in crate::api) fn outputs<'a>(
+    wanted: &[Wanted],
+    binary: bool,
+    servable: &'a Servable,
+    values: &[ValueView<'a>],
+) -> Vec<Output<'a>> {
+    let classes = &servable.naming().classes;
+    let specs = &servable.signature().outputs;
+    wanted
+        .iter()
+        .zip(values)
+        .map(|(wanted, value)| output(wanted, binary, &specs[wanted.index], *value, classes))
+        .collect()
 }
 
 fn output<'a>(

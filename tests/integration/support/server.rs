@@ -278,6 +278,7 @@ impl Plan {
             ("--state", &self.state()),
             ("--config", &self.settings_file()),
             ("--http", Path::new("127.0.0.1:0")),
+            ("--grpc", Path::new("127.0.0.1:0")),
         ] {
             if !self.flags.iter().any(|own| own == flag) {
                 command.arg(flag).arg(value);
