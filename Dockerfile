@@ -45,7 +45,7 @@ USER 10001:10001
 WORKDIR /state
 ENV GREENROOM_STATE=/state
 VOLUME ["/models", "/state"]
-EXPOSE 8000
+EXPOSE 8000 8001
 
 # bash speaks enough HTTP for this, so the image needs no curl. Whoever changes the port changes it here too.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["bash", "-c", "\
@@ -55,4 +55,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["bas
     && [[ $status == 'HTTP/1.1 200 '* ]]"]
 
 ENTRYPOINT ["greenroom"]
-CMD ["serve", "--models", "/models", "--state", "/state", "--http", "0.0.0.0:8000"]
+CMD ["serve", "--models", "/models", "--state", "/state", "--http", "0.0.0.0:8000", "--grpc", "0.0.0.0:8001"]

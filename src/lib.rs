@@ -21,7 +21,7 @@
 //! # The parts, in the order in which a request meets them
 //!
 //! - [`cli`] and [`app`] start the process and put the parts together; [`config`] says how.
-//! - [`api`] speaks HTTP: routes, limits, JSON in and out, errors.
+//! - [`api`] speaks HTTP and gRPC: routes, limits, JSON and protobuf in and out, errors.
 //! - [`serving`] answers: which version, when, on which thread.
 //! - [`onnx`] is the only part that knows ONNX Runtime.
 //! - [`repository`] makes versions available: from files to warm, loaded models.

@@ -8,6 +8,7 @@
 //! the protocol means is in `v2`, and how a request is answered in `exchange`.
 
 mod arriving;
+mod codec;
 mod connection;
 mod contents;
 mod deadline;

@@ -21,9 +21,9 @@ fn generated() -> Vec<(PathBuf, Vec<u8>)> {
         .file_descriptor_set();
     let code = |server: bool| {
         let folder = TempDir::with_prefix("greenroom-generated-").unwrap();
-        tonic_prost_build::configure()
-            .build_server(server)
-            .build_client(!server)
+        let form = tonic_prost_build::configure().build_server(server).build_client(!server);
+        let form = if server { form.codec_path("crate::api::grpc::codec::Codec") } else { form };
+        form
             // The bytes of a tensor are a part of the message, and not copied out of it.
             .bytes(".inference")
             .out_dir(folder.path())
