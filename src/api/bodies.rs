@@ -117,7 +117,9 @@ impl Held {
 
     /// Of a connection that may have many requests under way: there the small ones count as well.
     pub(super) fn of_one_among_many(bodies: &Arc<Bodies>) -> Self {
-        Self { small: 0, ..Self::new(bodies) }
+        let mut held = Self::new(bodies);
+        held.small = 0;
+        held
     }
 
     /// Makes room for a body of which so many bytes have come by now. Where there is none, one that stands still goes.

@@ -128,7 +128,7 @@ pub(super) fn too_large(max_body: usize) -> Problem {
     )
 }
 
-pub(super) pub(super) fn too_many() -> Problem {
+pub(super) fn too_many() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_bodies",

@@ -14,8 +14,7 @@ const SERVER: &[&str] = &["capture", "metrics.compat", "shadow.mode", "shadow.wi
 const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
-const AS_IT_IS: &[(&str, &str)] =
-    &[("capture.mode", "off"), ("shadow.mode", "live")];
+const AS_IT_IS: &[(&str, &str)] = &[("capture.mode", "off"), ("shadow.mode", "live")];
 
 /// Warnings about the server's settings.
 pub(super) fn of_server(findings: &Findings) -> Vec<String> {

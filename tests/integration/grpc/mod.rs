@@ -9,6 +9,7 @@ mod health;
 mod rollouts;
 mod shutdown;
 mod streams;
+mod unread;
 
 use std::collections::HashMap;
 use std::future::Future;
