@@ -76,10 +76,12 @@ class Server:
         (root / "greenroom.toml").write_text("")
         self.log = root / "log"
         state = root / "state"
-        flags = ["--models", repository, "--state", state, "--config", root / "greenroom.toml", "--http", "127.0.0.1:0"]
+        flags = ["--models", repository, "--state", state, "--config", root / "greenroom.toml"]
+        flags += ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen([binary, "serve", *flags], stdout=log, stderr=log, env=os.environ | (environment or {}))
-        address = self.wait(lambda: json.loads((state / "server.json").read_text())["http"])
+        here = self.wait(lambda: json.loads((state / "server.json").read_text()))
+        address, self.grpc = here["http"], here["grpc"]
         self.address = address.removeprefix("http://")
         self.wait(lambda: urllib.request.urlopen(f"{address}/v2/health/ready").status == 200)
 

@@ -1,7 +1,5 @@
 """Triton's own gRPC client asks the server for everything that it offers of the Open Inference Protocol."""
 
-import json
-import pathlib
 import queue
 import sys
 from importlib.metadata import version
@@ -153,9 +151,8 @@ def mistakes(client) -> None:
 def main() -> None:
     models = {datatype.lower(): identity(datatype) for datatype in TYPES} | {"sums": sum_and_difference()}
     settings = {"fp32": 'labels = ["no", "yes"]\n'}
-    with Server(sys.argv[1], models, settings, {"GREENROOM_GRPC__LISTEN": "127.0.0.1:0"}) as server:
-        here = pathlib.Path(server.folder.name) / "state" / "server.json"
-        client = triton.InferenceServerClient(json.loads(here.read_text())["grpc"])
+    with Server(sys.argv[1], models, settings) as server:
+        client = triton.InferenceServerClient(server.grpc)
         everything_that_is_told(client)
         every_type(client)
         large_tensors(client)
