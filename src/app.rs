@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use self::listeners::Listeners;
 use crate::api::{
-    Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, PageLinks, Readiness,
+    Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, LoadingTimes, PageLinks, Readiness,
 };
 use crate::config::ServerConfig;
 use crate::delivery::{
@@ -48,6 +48,7 @@ pub struct App {
     hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
     guard: Guard,
+    guard_of_calls: Guard,
     server_file: PathBuf,
 }
 
@@ -62,6 +63,8 @@ struct State {
 }
 
 /// How long webhooks may still be told things when all else has ended.
+/// For how long a look at the models' folder may take.
+const A_LOOK: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a server does not start. Each is one sentence for the person who started it.
@@ -139,7 +142,9 @@ impl App {
         let recovered = journal.load()?;
         let token = config.admin.token_file.as_deref().map(read_token).transpose()?;
         let listeners = Listeners::bind(&config).await?;
-        let guard = Guard::of_admin(listeners.addresses.admin, token);
+        let Addresses { admin, grpc, .. } = listeners.addresses;
+        let guard_of_calls = Guard::of_admin(grpc.unwrap_or(admin), token.clone());
+        let guard = Guard::of_admin(admin, token);
         let server_file = config.state.join("server.json");
         let cores = Cores::available();
         let threads = match config.scheduler.threads {
@@ -161,6 +166,11 @@ impl App {
             registry: Arc::new(Registry::default()),
             readiness: Arc::new(Readiness::default()),
             metrics,
+            metrics_compat: config.metrics_compat,
+            loading: LoadingTimes {
+                pick_up: config.repository.poll + config.repository.settle + A_LOOK,
+                load: config.repository.load_timeout,
+            },
             http: config.http.clone(),
             grpc: config.grpc.clone(),
             bodies: Bodies::new(config.http.max_body),
@@ -185,6 +195,7 @@ impl App {
             hooks,
             listeners,
             guard,
+            guard_of_calls,
             server_file,
         };
         app.log_start(cores);
@@ -238,7 +249,7 @@ impl App {
         let grace = config.shutdown.grace;
         let grpc = self.listeners.take_grpc().map(|(listener, connections)| {
             let limits = ConnectionLimits::new(connections, &config.http);
-            let connections = Connections::of_grpc(listener, &api, limits);
+            let connections = Connections::of_grpc(listener, &api, self.guard_of_calls, limits);
             tokio::spawn(connections.serve(api.ending.clone(), grace))
         });
         let serving: Vec<_> = self

@@ -1,5 +1,7 @@
 //! `GET /admin/v1/models…` and `/metrics`: what operators and their tools read.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,13 +11,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Api;
 use super::problem::Problem;
 use super::segments::Segments;
+use crate::config::MetricsCompat;
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Release, Revision};
 use crate::domain::route::{Role, RouteLabel};
 use crate::domain::signature::{Dim, OutputSpec, Shape, Signature, TensorSpec};
 use crate::repository::{ModelView, VersionView};
-use crate::telemetry::metrics;
+use crate::serving::Servable;
+use crate::telemetry::{metrics, triton};
 
 /// `GET /admin/v1/models`
 pub(super) async fn models(State(api): State<Api>, headers: HeaderMap) -> Response {
@@ -58,8 +62,28 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         let waiting = route.loaded().map(|servable| servable.waiting()).sum();
         route.stable().meter().waiting(waiting);
     }
+    let mut text = api.metrics.render();
+    match api.metrics_compat {
+        Some(MetricsCompat::Triton) => text.push_str(&triton::text(&of_versions(&api))),
+        None => {}
+    }
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (content_type, api.metrics.render()).into_response()
+    (content_type, text).into_response()
+}
+
+/// Every loaded version, in an order that stays.
+fn of_versions(api: &Api) -> Vec<triton::Line> {
+    let router = api.router.snapshot();
+    let mut versions: Vec<&Arc<Servable>> =
+        router.models().flat_map(|(_, route)| route.loaded()).collect();
+    versions.sort_by_key(|servable| (servable.model(), servable.version()));
+    let line = |servable: &Arc<Servable>| triton::Line {
+        model: servable.model().to_string(),
+        version: servable.version().to_string(),
+        told: servable.meter().statistics(),
+        waiting: servable.waiting(),
+    };
+    versions.into_iter().map(line).collect()
 }
 
 /// Answers with the value and a tag made from it.

@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::crowd::{Crowd, Place};
 use super::grpc::{self, Calls, MessageLimits};
+use super::guard::Guard;
 use super::patience::{Patience, Patient};
 use super::problem::Problem;
 use super::standing::{self, Answering, Outgoing};
@@ -109,15 +110,20 @@ impl Connections {
         Self { listener, shared, limits, protocol: Protocol::Http1 }
     }
 
-    /// Answers the calls that come to `listener`.
-    pub fn of_grpc(listener: TcpListener, api: &Api, limits: ConnectionLimits) -> Self {
+    /// Answers the calls that come to `listener`. `guard` stands before those that are not for clients.
+    pub fn of_grpc(
+        listener: TcpListener,
+        api: &Api,
+        guard: Guard,
+        limits: ConnectionLimits,
+    ) -> Self {
         let protocol = Protocol::Grpc(MessageLimits {
             max_message: api.grpc.max_message,
             timeout: api.http.body_timeout,
             bodies: Bodies::new(api.grpc.max_message),
             unsent: Unsent::of_many(limits.max_unsent),
         });
-        Self { protocol, ..Self::new(listener, grpc::routes(api), limits) }
+        Self { protocol, ..Self::new(listener, grpc::routes(api, guard), limits) }
     }
 
     /// Serves until `ending` becomes true, then ends so that every request that was accepted is answered:

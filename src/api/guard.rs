@@ -53,6 +53,15 @@ impl Guard {
         }
     }
 
+    /// Whether somebody may call over gRPC what is not for clients. No web page can call anything there.
+    pub(super) fn check_call(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let request = Asked { method: &Method::POST, uri: &Uri::default(), headers };
+        match self {
+            Self::Everybody | Self::Local => Ok(()),
+            Self::Token(token) | Self::LocalWithToken(token) => request.has_token(token),
+        }
+    }
+
     fn check(&self, request: &Asked<'_>) -> Result<(), Problem> {
         match self {
             Self::Everybody => Ok(()),

@@ -31,10 +31,11 @@ mod unsent;
 mod v2;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{GrpcConfig, HttpConfig, LimitsConfig};
+use crate::config::{GrpcConfig, HttpConfig, LimitsConfig, MetricsCompat};
 use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
 use crate::serving::{Router, Scheduler};
@@ -54,6 +55,15 @@ pub use shadow_report::{PageLinks, render as shadow_page};
 
 /// What the routes work with. Cheap to clone.
 pub type Api = Arc<ApiParts>;
+
+/// How long what is put into the models' folder takes to be ready, at the most.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadingTimes {
+    /// Until it is seen.
+    pub pick_up: Duration,
+    /// From then on, for one version.
+    pub load: Duration,
+}
 
 /// See [`Api`].
 #[derive(Debug)]
@@ -78,6 +88,10 @@ pub struct ApiParts {
     pub readiness: Arc<Readiness>,
     /// What is measured.
     pub metrics: Metrics,
+    /// Whose names for it are told as well.
+    pub metrics_compat: Option<MetricsCompat>,
+    /// How long an operator who wants a model waits for it.
+    pub loading: LoadingTimes,
     /// Limits of the wire.
     pub http: HttpConfig,
     /// The same of gRPC.

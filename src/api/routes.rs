@@ -12,6 +12,7 @@ use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::guard::{self, Guard};
+use super::v2::{configuration, repository, statistics};
 use super::{
     Api, admin, encoding, events, health, models, predict, problem, rollouts, shadow_report, v2,
 };
@@ -58,13 +59,21 @@ pub fn table() -> Vec<Route> {
         get(Clients, "/v2/health/live", health::live),
         get(Clients, "/v2/health/ready", health::ready),
         get(Clients, "/v2/models", models::list),
+        get(Clients, "/v2/models/stats", statistics::of_all),
         get(Clients, "/v2/models/{model}", v2::metadata),
+        get(Clients, "/v2/models/{model}/config", configuration::of_model),
+        get(Clients, "/v2/models/{model}/stats", statistics::of_model),
         get(Clients, "/v2/models/{model}/ready", v2::ready),
         post(Clients, "/v2/models/{model}/infer", v2::infer),
         // The version may be a label; the two cannot be confused.
         get(Clients, "/v2/models/{model}/versions/{version}", v2::version_metadata),
+        get(Clients, "/v2/models/{model}/versions/{version}/config", configuration::of_version),
         get(Clients, "/v2/models/{model}/versions/{version}/ready", v2::version_ready),
+        get(Clients, "/v2/models/{model}/versions/{version}/stats", statistics::of_version),
         post(Clients, "/v2/models/{model}/versions/{version}/infer", v2::infer_version),
+        post(Clients, "/v2/repository/index", repository::index),
+        post(Operators, "/v2/repository/models/{model}/load", repository::load_route),
+        post(Operators, "/v2/repository/models/{model}/unload", repository::unload_route),
         get(Operators, "/admin/v1/models", admin::models),
         get(Operators, "/admin/v1/models/{model}", admin::model),
         post(

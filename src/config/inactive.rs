@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::section::{Findings, Setting};
 
 /// Keys and whole tables of the server's settings.
-const SERVER: &[&str] = &["capture", "metrics.compat", "shadow.mode", "shadow.window"];
+const SERVER: &[&str] = &["capture", "shadow.mode", "shadow.window"];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
@@ -64,7 +64,7 @@ mod tests {
             ("shadow.max_rps", false),
             ("capture", true),
             ("webhooks", false),
-            ("metrics.compat", true),
+            ("metrics.compat", false),
             ("metrics.listen", false),
             ("shadowy", false),
             ("http.listen", false),

@@ -196,9 +196,6 @@ mod tests {
             onnxruntime: Some("libonnxruntime.so".into()),
             log: LogConfig { format, level: LogLevel::Debug, access: true },
             metrics_compat: Some(MetricsCompat::Triton),
-            inactive: vec![
-                "this version does not act on `metrics.compat` (--metrics-compat) yet".to_owned(),
-            ],
             ..default
         };
         assert_eq!(config, expected);
@@ -362,10 +359,10 @@ mod tests {
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
         let text = "[shadow]\nmode = 'deferred'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
                     [[webhooks]]\nurl = 'http://x'\n[capture]\nmode = 'off'";
-        let variables = [("GREENROOM_METRICS__COMPAT", "triton")];
+        let variables = [("GREENROOM_CAPTURE__SAMPLE", "0.5")];
         let config = load(text, &variables, &Overrides::default()).unwrap();
         insta::assert_snapshot!(config.inactive.join("\n"), @r#"
-        this version does not act on `metrics.compat` (environment variable GREENROOM_METRICS__COMPAT) yet
+        this version does not act on `capture.sample` (environment variable GREENROOM_CAPTURE__SAMPLE) yet
         this version does not act on `shadow.mode` (greenroom.toml:2), `shadow.window` (greenroom.toml:3) yet
         "#);
     }

@@ -218,12 +218,9 @@ impl Controller {
                         happenings.push(Happening { model, event, reply: None });
                     }
                 }
-                Message::Command { model, command, if_match, reply } => {
+                Message::Ask { model, event, if_match, reply } => {
                     match self.check(&model, if_match) {
-                        Ok(()) => {
-                            let (event, reply) = (Event::Command(command), Some(reply));
-                            happenings.push(Happening { model, event, reply });
-                        }
+                        Ok(()) => happenings.push(Happening { model, event, reply: Some(reply) }),
                         Err(error) => drop(reply.send(Err(error))),
                     }
                 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::board::ReleaseView;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Command, CommandRefused};
+use crate::domain::rollout::{Actor, Command, CommandRefused, Event};
 use crate::repository::{LoadDone, Looked};
 
 /// The handle by which everybody speaks to the controller. Cheap to clone.
@@ -43,7 +43,7 @@ pub enum CommandError {
 pub(super) enum Message {
     Looked(Looked),
     Load(Box<LoadDone>),
-    Command { model: ModelName, command: Command, if_match: Option<u64>, reply: Reply },
+    Ask { model: ModelName, event: Event, if_match: Option<u64>, reply: Reply },
     Tripped,
     Freed(ModelName),
     Stop,
@@ -90,8 +90,43 @@ impl Delivery {
         command: Command,
         if_match: Option<u64>,
     ) -> Result<ReleaseView, CommandError> {
+        self.ask(model, Event::Command(command), if_match).await
+    }
+
+    /// Unloads a model until it is wanted again, and gives the state after it.
+    ///
+    /// # Errors
+    /// [`CommandError`], and nothing was changed.
+    pub async fn withdraw(
+        &self,
+        model: &ModelName,
+        actor: Actor,
+        reason: String,
+    ) -> Result<ReleaseView, CommandError> {
+        self.ask(model, Event::Withdrawn { actor, reason }, None).await
+    }
+
+    /// Has a model loaded again, and tried again what failed in passing. Gives the state after it.
+    ///
+    /// # Errors
+    /// [`CommandError`], and nothing was changed.
+    pub async fn want_again(
+        &self,
+        model: &ModelName,
+        actor: Actor,
+        reason: String,
+    ) -> Result<ReleaseView, CommandError> {
+        self.ask(model, Event::WantedAgain { actor, reason }, None).await
+    }
+
+    async fn ask(
+        &self,
+        model: &ModelName,
+        event: Event,
+        if_match: Option<u64>,
+    ) -> Result<ReleaseView, CommandError> {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Command { model: model.clone(), command, if_match, reply };
+        let message = Message::Ask { model: model.clone(), event, if_match, reply };
         self.messages.send(message).map_err(|_| CommandError::ShuttingDown)?;
         answer.await.map_err(|_| CommandError::ShuttingDown)?
     }

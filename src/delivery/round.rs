@@ -58,7 +58,7 @@ impl Controller {
                 }
                 for (happening, refusal) in happenings.into_iter().zip(refusals) {
                     if refusal.is_none() {
-                        log_lifted(&happening);
+                        log_asked(&happening);
                     }
                     self.answer(&happening.model, happening.reply, refusal.map(Into::into));
                 }
@@ -184,6 +184,8 @@ impl Controller {
             | Event::Crashed(_) => self.undecided.push((model.clone(), event)),
             // Whoever asked is told; judges judge again, perhaps another rollout; and time goes on passing.
             Event::Command(_)
+            | Event::Withdrawn { .. }
+            | Event::WantedAgain { .. }
             | Event::Judged(_)
             | Event::RoomMade
             | Event::SettingsChanged
@@ -229,21 +231,38 @@ impl Draft {
     }
 }
 
-/// A version that is tried again has a rollout that tells it; one that is only not held back any more has none.
-fn log_lifted(happening: &Happening) {
-    if let Event::Command(Command {
-        verb: Verb::Retry,
-        version: Some(version),
-        actor,
-        reason,
-        ..
-    }) = &happening.event
-    {
-        let model = &happening.model;
-        tracing::info!(
+/// What an operator asked for and no rollout tells: a version that is tried again has one, and one that is only not held
+/// back any more has none.
+fn log_asked(happening: &Happening) {
+    let model = &happening.model;
+    match &happening.event {
+        Event::Command(Command {
+            verb: Verb::Retry,
+            version: Some(version),
+            actor,
+            reason,
+            ..
+        }) => tracing::info!(
             model.name = %model, model.version = %version, actor = %actor,
             "nothing is held against version {version} of `{model}` any more: {reason}"
-        );
+        ),
+        Event::Withdrawn { actor, reason } => tracing::info!(
+            model.name = %model, actor = %actor, "`{model}` is unloaded: {reason}"
+        ),
+        Event::WantedAgain { actor, reason } => tracing::info!(
+            model.name = %model, actor = %actor, "`{model}` is wanted: {reason}"
+        ),
+        Event::Command(_)
+        | Event::Seen(_)
+        | Event::Gone(_)
+        | Event::AllGone
+        | Event::Loaded(_)
+        | Event::LoadFailed(..)
+        | Event::Judged(_)
+        | Event::Crashed(_)
+        | Event::RoomMade
+        | Event::SettingsChanged
+        | Event::Tick => {}
     }
 }
 

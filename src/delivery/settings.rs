@@ -26,6 +26,9 @@ impl Settings {
 
 /// The versions that the settings keep loaded for those who pin them.
 pub(super) fn kept_revisions(release: &Release, kept: &VersionsKept) -> Vec<Revision> {
+    if release.is_withdrawn() {
+        return Vec::new();
+    }
     let is_kept = |label| match kept {
         VersionsKept::Stable => false,
         VersionsKept::All => true,

@@ -25,7 +25,7 @@ pub struct Servable {
     session: Arc<Session>,
     probed: Result<(), Alone>,
     settings: ServableSettings,
-    meter: VersionMeter,
+    meter: Arc<VersionMeter>,
     queue: Queue,
     /// Set when a batch has shown that its requests do not go together after all.
     runs_one_by_one: AtomicBool,
@@ -77,8 +77,13 @@ pub struct ServableParts {
 impl Servable {
     /// Puts a loaded session to work.
     pub fn new(parts: ServableParts) -> Self {
+        let meter = Arc::new(VersionMeter::new(&parts.model, &parts.version));
+        Self::measured(parts, meter)
+    }
+
+    fn measured(parts: ServableParts, meter: Arc<VersionMeter>) -> Self {
         Self {
-            meter: VersionMeter::new(&parts.model, &parts.version),
+            meter,
             queue: Queue::new(parts.settings.limits),
             model: parts.model,
             version: parts.version,
@@ -96,14 +101,15 @@ impl Servable {
     /// answered by it.
     pub fn with_settings(&self, settings: ServableSettings) -> Option<Self> {
         (settings != self.settings).then(|| {
-            let next = Self::new(ServableParts {
+            let parts = ServableParts {
                 model: self.model.clone(),
                 version: self.version.clone(),
                 digest: self.digest,
                 session: self.session.clone(),
                 probed: self.probed.clone(),
                 settings,
-            });
+            };
+            let next = Self::measured(parts, self.meter.clone());
             next.set_trial(self.trial());
             next
         })

@@ -12,6 +12,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::statistics::{Execution, Handling, Statistics, Told};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::rollout::Phase;
@@ -66,7 +67,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Ok,
         Self::BadRequest,
         Self::Rejected,
@@ -185,6 +186,7 @@ pub struct VersionMeter {
     queue_duration: Histogram,
     queue_requests: Gauge,
     batch_rows: Histogram,
+    statistics: Statistics,
 }
 
 type LazyRoleMeter = LazyLock<RoleMeter, Box<dyn FnOnce() -> RoleMeter + Send>>;
@@ -211,11 +213,13 @@ impl VersionMeter {
             queue_duration: histogram!(QUEUE_DURATION, "model" => model_label.clone()),
             queue_requests: gauge!(QUEUE_REQUESTS, "model" => model_label.clone()),
             batch_rows: histogram!(BATCH_ROWS, "model" => model_label),
+            statistics: Statistics::default(),
         }
     }
 
     /// A request that was routed to the version has ended.
-    pub fn answered(&self, role: Role, outcome: Outcome, elapsed: Duration) {
+    pub fn answered(&self, role: Role, outcome: Outcome, elapsed: Duration, handling: Handling) {
+        self.statistics.ended(outcome, elapsed, handling);
         let meter = self.role(role);
         meter.requests[outcome as usize].increment(1);
         record(&meter.request_duration, elapsed);
@@ -223,13 +227,20 @@ impl VersionMeter {
 
     /// A request has waited, and is run.
     pub fn waited(&self, waited: Duration) {
+        self.statistics.waited(waited);
         record(&self.queue_duration, waited);
     }
 
-    /// So many rows have run together.
-    pub fn ran(&self, role: Role, rows: usize, elapsed: Duration) {
-        record(&self.batch_rows, rows as f64);
-        record(&self.role(role).run_duration, elapsed);
+    /// An execution is over.
+    pub fn ran(&self, role: Role, execution: &Execution) {
+        self.statistics.ran(execution);
+        record(&self.batch_rows, execution.rows as f64);
+        record(&self.role(role).run_duration, execution.running);
+    }
+
+    /// What the version has done since it was loaded.
+    pub fn statistics(&self) -> Told {
+        self.statistics.told()
     }
 
     /// So many requests wait, as seen when the metrics are read.

@@ -5,3 +5,5 @@
 
 pub mod logs;
 pub mod metrics;
+pub mod statistics;
+pub mod triton;

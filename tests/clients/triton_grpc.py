@@ -126,6 +126,22 @@ def everything_that_is_told(client) -> None:
     check({"name": "fp32", "version": "1", "state": "READY"} in index, f"{index}")
 
 
+def what_was_done(client) -> None:
+    config = client.get_model_config("fp32").config
+    check(config.max_batch_size > 1 and list(config.input[0].dims) == [2], f"{config}")
+    done = client.get_inference_statistics("fp32").model_stats
+    check(len(done) == 1 and done[0].inference_count > 0, f"{done}")
+    check(done[0].inference_stats.compute_infer.ns > 0, f"{done}")
+    check(len(client.get_inference_statistics().model_stats) == len(TYPES) + 1, "statistics of all models")
+
+
+def models_that_come_and_go(client) -> None:
+    client.unload_model("int8")
+    check(not client.is_model_ready("int8"), "an unloaded model is not ready")
+    client.load_model("int8")
+    check(client.is_model_ready("int8"), "a loaded model is ready")
+
+
 def refused(what: str, status: str, expected: str, ask) -> None:
     try:
         ask()
@@ -144,7 +160,7 @@ def mistakes(client) -> None:
     refused("no such output", "INVALID_ARGUMENT", "`Z`", lambda: client.infer("fp32", [given], outputs=wanted))
     given.set_shape([3, 2])
     refused("too few bytes", "INVALID_ARGUMENT", "inputs[0]", lambda: client.infer("fp32", [given]))
-    refused("loading a model", "UNIMPLEMENTED", "is not offered", lambda: client.load_model("fp32"))
+    refused("a model that is nowhere", "NOT_FOUND", "`other`", lambda: client.load_model("other"))
     refused("shared memory", "UNIMPLEMENTED", "is not offered", client.get_system_shared_memory_status)
 
 
@@ -159,6 +175,8 @@ def main() -> None:
         several_inputs_and_outputs(client)
         streams(client)
         classes(client)
+        what_was_done(client)
+        models_that_come_and_go(client)
         mistakes(client)
         client.close()
     print(f"tritonclient {version('tritonclient')} over gRPC: {checked} checks passed")

@@ -128,6 +128,27 @@ def refused(client, what: str, expected: str, ask) -> None:
         check(False, f"{what} is not refused")
 
 
+def what_was_done(client) -> None:
+    config = client.get_model_config("fp32")
+    check(config["max_batch_size"] > 1 and config["input"][0]["dims"] == [2], f"{config}")
+    done = client.get_inference_statistics("fp32")["model_stats"]
+    check(len(done) == 1 and done[0]["inference_count"] > 0, f"{done}")
+    times = done[0]["inference_stats"]
+    check(times["success"]["count"] > 0 and times["compute_infer"]["ns"] > 0, f"{times}")
+    check(len(client.get_inference_statistics()["model_stats"]) == len(TYPES) + 1, "statistics of all models")
+    index = client.get_model_repository_index()
+    check({"name": "fp32", "version": "1", "state": "READY", "reason": ""} in index, f"{index}")
+
+
+def models_that_come_and_go(client) -> None:
+    client.unload_model("int8")
+    check(not client.is_model_ready("int8"), "an unloaded model is not ready")
+    client.load_model("int8")
+    check(client.is_model_ready("int8"), "a loaded model is ready")
+    refused(client, "a model that is nowhere", "[404]", lambda: client.load_model("other"))
+    refused(client, "an upload", "[501]", lambda: client.load_model("fp32", config="{}"))
+
+
 def mistakes(client) -> None:
     values = numpy.zeros((1, 2), numpy.float32)
     given = triton.InferInput("X", [1, 2], "FP32")
@@ -153,6 +174,8 @@ def main() -> None:
         large_tensors(client)
         several_inputs_and_outputs(client)
         classes(client)
+        what_was_done(client)
+        models_that_come_and_go(client)
         mistakes(client)
         client.close()
     print(f"tritonclient {version('tritonclient')} over HTTP: {checked} checks passed")

@@ -143,7 +143,7 @@ impl<W: Wire> Exchange<'_, W> {
         sampled: Option<Sampled>,
     ) -> Exchanged<W::Reply> {
         let mut record = Record::begin(&by, self.time.arrived);
-        let question = match self.wire.read(&by.servable) {
+        let question = match record.reading(|| self.wire.read(&by.servable)) {
             Ok(question) => question,
             Err(problem) => {
                 record.outcome = Outcome::BadRequest;
@@ -152,7 +152,7 @@ impl<W: Wire> Exchange<'_, W> {
         };
         let time = self.time.within(question.timeout);
         let watched = assigned.map(|assigned| assigned.begin(Instant::now(), time.deadline));
-        let ran = self.run(&by, question, time).await;
+        let ran = self.run(&by, question, time, &mut record).await;
         if let (Ok(_), Role::Stable) = (&ran, by.role) {
             by.servable.took(self.time.arrived.elapsed());
         }
@@ -184,7 +184,7 @@ impl<W: Wire> Exchange<'_, W> {
         sampled: Option<Sampled>,
     ) -> Exchanged<W::Reply> {
         let mut record = Record::begin(&by, self.time.arrived);
-        let question = self.wire.read(&by.servable);
+        let question = record.reading(|| self.wire.read(&by.servable));
         if question.is_err()
             && let Err(problem) = self.wire.read(&rescuer)
         {
@@ -199,7 +199,7 @@ impl<W: Wire> Exchange<'_, W> {
             Err(problem) => Lapse::Failed(problem.into()),
             Ok(question) => tokio::select! {
                 biased;
-                ran = self.run(&by, question, time) => match ran {
+                ran = self.run(&by, question, time, &mut record) => match ran {
                     Ok(replied) => {
                         let unheard_of = watched.unheard_of(replied.not_finite());
                         if unheard_of == 0 {
@@ -233,10 +233,10 @@ impl<W: Wire> Exchange<'_, W> {
         let fallback = lapse.fallback();
         let by = By { servable: rescuer, role: Role::Stable, fallback, ..by };
         let mut record = Record::begin(&by, self.time.arrived);
-        let ran = match self.wire.read(&by.servable) {
+        let ran = match record.reading(|| self.wire.read(&by.servable)) {
             Ok(question) => {
                 let time = self.time.within(question.timeout);
-                self.run(&by, question, time).await
+                self.run(&by, question, time, &mut record).await
             }
             Err(problem) => Err(Box::new((problem.into(), None))),
         };
@@ -266,6 +266,7 @@ impl<W: Wire> Exchange<'_, W> {
         by: &By,
         question: Question<W::Form>,
         time: Time,
+        record: &mut Record,
     ) -> Result<Replied<W::Reply>, Unreplied> {
         let Question { inputs, outputs, form, timeout: _ } = question;
         let all = 0..by.servable.signature().outputs.len();
@@ -277,7 +278,7 @@ impl<W: Wire> Exchange<'_, W> {
         let answer = answer.map_err(|Unanswered { error, inputs }| {
             Box::new((Failure::of(error, &by.servable, inputs.as_deref()), inputs))
         })?;
-        match self.wire.write(&form, &by.servable, &answer.outputs) {
+        match record.writing(|| self.wire.write(&form, &by.servable, &answer.outputs)) {
             Ok(reply) => Ok(Replied { reply, answer, chosen }),
             Err(problem) => Err(Box::new((problem.into(), None))),
         }

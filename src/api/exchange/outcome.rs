@@ -11,6 +11,7 @@ use crate::domain::route::Role;
 use crate::domain::tensor::Tensor;
 use crate::serving::{InferError, Picked, Servable};
 use crate::telemetry::metrics::{self, Outcome, Rejection};
+use crate::telemetry::statistics::Handling;
 
 /// Who has answered a request.
 #[derive(Clone, Debug)]
@@ -146,12 +147,24 @@ pub(in crate::api) struct Record {
     role: Role,
     arrived: Instant,
     pub(super) outcome: Outcome,
+    handling: Handling,
 }
 
 impl Record {
     pub(in crate::api) fn begin(by: &By, arrived: Instant) -> Self {
         let (servable, role) = (by.servable.clone(), by.role);
-        Self { servable, role, arrived, outcome: Outcome::Abandoned }
+        let (outcome, handling) = (Outcome::Abandoned, Handling::default());
+        Self { servable, role, arrived, outcome, handling }
+    }
+
+    /// Reads the request, and notes how long that took.
+    pub(super) fn reading<T>(&mut self, read: impl FnOnce() -> T) -> T {
+        timed(&mut self.handling.reading, read)
+    }
+
+    /// Writes the answer, and notes how long that took.
+    pub(super) fn writing<T>(&mut self, write: impl FnOnce() -> T) -> T {
+        timed(&mut self.handling.writing, write)
     }
 
     pub(in crate::api) fn end<R>(&mut self, reply: &Result<R, Failure>) {
@@ -172,8 +185,16 @@ impl Record {
     }
 }
 
+fn timed<T>(took: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    *took = began.elapsed();
+    done
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
-        self.servable.meter().answered(self.role, self.outcome, self.arrived.elapsed());
+        let Self { servable, role, arrived, outcome, handling } = self;
+        servable.meter().answered(*role, *outcome, arrived.elapsed(), *handling);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Only the wire is here: `service` answers each call of the protocol, `infer` an inference, whose message `wire` reads
 //! and whose answer it writes; `contents` are elements in typed fields, `parameters` what is said beside them, `deadline`
-//! how long a client waits, `status` what went wrong, and `index` what there is. Beside the protocol there are `health`
+//! how long a client waits, `status` what went wrong, and `told` what
+//! there is. Beside the protocol there are `health`
 //! and reflection, which many tools ask. `connection`, `arriving` and `outgoing`
 //! take calls off the wire and send what they are answered, within the limits. What
 //! the protocol means is in `v2`, and how a request is answered in `exchange`.
@@ -14,13 +15,13 @@ mod contents;
 mod deadline;
 mod generated;
 mod health;
-mod index;
 mod infer;
 mod outgoing;
 mod parameters;
 mod service;
 mod status;
 mod stream;
+mod told;
 mod wire;
 
 use axum::Router as Routes;
@@ -29,14 +30,14 @@ use tonic::service::Routes as Services;
 use self::generated::grpc_inference_service_server::GrpcInferenceServiceServer;
 use self::health::Health;
 use self::service::Service;
-use super::Api;
+use super::{Api, Guard};
 
 pub(super) use arriving::MessageLimits;
 pub(super) use connection::{Calls, settings};
 
-/// Every call that is answered. All are for clients: what is for operators is asked over HTTP.
-pub fn routes(api: &Api) -> Routes {
-    let inference = GrpcInferenceServiceServer::new(Service::new(api.clone()))
+/// Every call that is answered. `guard` stands before the two that load and unload models.
+pub fn routes(api: &Api, guard: Guard) -> Routes {
+    let inference = GrpcInferenceServiceServer::new(Service::new(api.clone(), guard))
         .max_decoding_message_size(api.grpc.max_message);
     let mut services = Services::new(inference);
     services = services.add_service(Health::service(api.clone()));

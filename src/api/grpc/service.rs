@@ -9,29 +9,39 @@ use super::arriving::Arrived;
 use super::generated::grpc_inference_service_server::GrpcInferenceService;
 use super::generated::model_metadata_response::TensorMetadata;
 use super::generated::{
-    ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
-    ModelReadyRequest, ModelReadyResponse, RepositoryIndexRequest, RepositoryIndexResponse,
-    ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
-    ServerReadyRequest, ServerReadyResponse,
+    ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
+    ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
+    ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest,
+    RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+    RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest,
+    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
+    ServerReadyResponse,
 };
 use super::stream::Answers;
-use super::{index, infer, status};
-use crate::api::Api;
+use super::{infer, status, told};
 use crate::api::models::not_routed;
 use crate::api::problem::Problem;
 use crate::api::v2::metadata::{EXTENSIONS, Metadata, PLATFORM, Port, SERVER, VERSION};
-use crate::api::v2::models;
+use crate::api::v2::{configuration, models, repository, statistics};
+use crate::api::{Api, Guard};
 use crate::domain::route::Pin;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     api: Api,
+    /// Who may load and unload.
+    guard: Guard,
 }
 
 impl Service {
-    pub(super) fn new(api: Api) -> Self {
-        Self { api }
+    pub(super) fn new(api: Api, guard: Guard) -> Self {
+        Self { api, guard }
+    }
+
+    fn may_load<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let headers: &HeaderMap = request.metadata().as_ref();
+        self.guard.check_call(headers).map_err(|problem| status::of(&problem))
     }
 }
 
@@ -113,7 +123,68 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
-        index::index(&self.api.registry, request.get_ref()).map(Response::new)
+        let RepositoryIndexRequest { repository_name, ready } = request.into_inner();
+        the_one_repository(&repository_name)?;
+        let lines = repository::lines(&self.api.registry, ready);
+        Ok(Response::new(told::index(lines)))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let ModelConfigRequest { name, version } = request.into_inner();
+        let found = pin(&version)
+            .and_then(|pin| configuration::of(&self.api, &name, pin.as_ref()))
+            .map_err(|problem| status::of(&problem))?;
+        Ok(Response::new(told::configuration(found)))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let ModelStatisticsRequest { name, version } = request.into_inner();
+        let lines = match name.as_str() {
+            "" => Ok(statistics::all(&self.api)),
+            name => pin(&version).and_then(|pin| statistics::of(&self.api, name, pin.as_ref())),
+        };
+        let lines = lines.map_err(|problem| status::of(&problem))?;
+        Ok(Response::new(told::statistics(lines)))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        self.may_load(&request)?;
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } =
+            request.into_inner();
+        the_one_repository(&repository_name)?;
+        let parameters = parameters.keys().map(String::as_str);
+        let loaded = repository::load(&self.api, &model_name, parameters).await;
+        loaded.map_err(|problem| status::of(&problem))?;
+        Ok(Response::new(RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        self.may_load(&request)?;
+        let RepositoryModelUnloadRequest { repository_name, model_name, parameters: _ } =
+            request.into_inner();
+        the_one_repository(&repository_name)?;
+        let unloaded = repository::unload(&self.api, &model_name).await;
+        unloaded.map_err(|problem| status::of(&problem))?;
+        Ok(Response::new(RepositoryModelUnloadResponse {}))
+    }
+}
+
+fn the_one_repository(name: &str) -> Result<(), Status> {
+    match name {
+        "" => Ok(()),
+        _ => Err(Status::unimplemented("there is one repository, which has no name")),
     }
 }
 

@@ -12,7 +12,14 @@ pub(in crate::api) const SERVER: &str = "greenroom";
 pub(in crate::api) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What it can do beyond the protocol, in the words that Triton has for it.
-pub(in crate::api) const EXTENSIONS: &[&str] = &["classification", "binary_tensor_data"];
+pub(in crate::api) const EXTENSIONS: &[&str] = &[
+    "classification",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "model_configuration",
+    "binary_tensor_data",
+    "statistics",
+];
 
 /// What Triton calls models of this kind.
 pub(in crate::api) const PLATFORM: &str = "onnxruntime_onnx";

@@ -204,6 +204,43 @@ impl<'r, 'c> Change<'r, 'c> {
         self.release.backoff.clear();
     }
 
+    /// A rollout that is running ends with it, which is nothing against its candidate. What is stable stays known, for
+    /// when the model is wanted again.
+    pub(super) fn withdraw(&mut self, actor: &Actor, reason: &str) {
+        if let Some(candidate) = self.release.live().map(|rollout| rollout.candidate.clone()) {
+            if self.release.is_baking() {
+                self.release.stable = self.release.previous.take();
+            }
+            self.end(Outcome::Aborted, actor, reason);
+            if self.release.newest_released.as_ref() == Some(&candidate.label) {
+                self.release.newest_released =
+                    self.release.stable.as_ref().map(|stable| stable.label.clone());
+            }
+        }
+        self.release.keep = None;
+        self.release.is_withdrawn = true;
+    }
+
+    /// What was stable answers again, and a newer version that is there goes on as if it had just been found.
+    pub(super) fn want_again(&mut self, actor: Actor, reason: String) {
+        self.release.is_withdrawn = false;
+        self.settings_changed();
+        let release = &*self.release;
+        let Some(stable) = &release.stable else { return };
+        if release.live().is_some() || release.leaving.is_some() {
+            return;
+        }
+        let newest =
+            release.labels.iter().rev().find(|(_, digest)| release.why_not(digest).is_none());
+        let is_newer = |(label, digest): &(&_, &Digest)| {
+            Some(*label) > release.newest_released.as_ref() && **digest != stable.digest
+        };
+        if let Some((label, digest)) = newest.filter(is_newer) {
+            let candidate = Revision { label: label.clone(), digest: *digest };
+            self.begin(Beginning::of(candidate, actor, reason));
+        }
+    }
+
     pub(super) fn tick(&mut self) {
         let now = self.context.now;
         self.release.backoff.retain(|_, backoff| !backoff.is_over(now));
@@ -242,7 +279,8 @@ impl<'r, 'c> Change<'r, 'c> {
     /// A model that has versions and no stable one takes the newest that is not known to be bad.
     pub(super) fn begin_where_nothing_answers(&mut self) {
         let release = &*self.release;
-        if release.stable.is_some() || release.live().is_some() || release.leaving.is_some() {
+        let is_left_alone = release.leaving.is_some() || release.is_withdrawn;
+        if release.stable.is_some() || release.live().is_some() || is_left_alone {
             return;
         }
         let is_usable = |digest: &Digest| release.why_not(digest).is_none();
@@ -261,6 +299,7 @@ impl<'r, 'c> Change<'r, 'c> {
             let reason = format!("version {} came", beginning.candidate.label);
             self.end(Outcome::Superseded, &beginning.actor, &reason);
         }
+        self.release.is_withdrawn = false;
         let wall = self.context.now.wall;
         let Beginning { candidate, parent, is_undo, is_fresh, strategy, actor, reason } = beginning;
         let mut plan = self.context.plan.clone();

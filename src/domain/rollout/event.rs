@@ -1,7 +1,7 @@
 //! What can happen to a model, and what comes of it.
 
 use super::arrival::{Place, Seen};
-use super::record::{RolloutId, Transition};
+use super::record::{Actor, RolloutId, Transition};
 use super::verbs::Command;
 use crate::domain::attribution::Attribution;
 use crate::domain::model::Digest;
@@ -25,6 +25,20 @@ pub enum Event {
     Crashed(Attribution),
     /// An operator wants something.
     Command(Command),
+    /// An operator wants the whole model unloaded.
+    Withdrawn {
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// An operator wants the model that was unloaded again, and whatever failed to load tried again.
+    WantedAgain {
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: String,
+    },
     /// Memory was handed back.
     RoomMade,
     /// The model has other settings, so what did not fit the old ones may fit now.

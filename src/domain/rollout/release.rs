@@ -38,6 +38,9 @@ pub struct Release {
     pub(super) unfit: BTreeMap<Digest, String>,
     /// The running rollout, or the last one.
     pub(super) rollout: Option<Rollout>,
+    /// An operator unloaded it: nothing of it is loaded until an operator wants it again, or a newer version comes.
+    #[serde(default)]
+    pub(super) is_withdrawn: bool,
     /// Runs once the last file is gone.
     pub(super) leaving: Option<Countdown>,
     /// What failed in passing, until it is tried again.
@@ -108,6 +111,8 @@ impl Release {
             Event::Judged(judgement) => change.judged(&judgement),
             Event::Crashed(attribution) => change.crashed(&attribution),
             Event::Command(command) => change.command(command)?,
+            Event::Withdrawn { actor, reason } => change.withdraw(&actor, &reason),
+            Event::WantedAgain { actor, reason } => change.want_again(actor, reason),
             Event::RoomMade => change.room_made(),
             Event::SettingsChanged => change.settings_changed(),
             Event::Tick => change.tick(),
@@ -134,7 +139,7 @@ impl Release {
 
     /// Where requests go; none while no version is to answer.
     pub fn route(&self) -> Option<Route> {
-        if self.is_between() {
+        if self.is_between() || self.is_withdrawn {
             return None;
         }
         let stable = self.stable.clone()?;
@@ -165,6 +170,9 @@ impl Release {
 
     /// What must be loaded, the most urgent first.
     pub fn wanted(&self, now: Moment) -> Vec<Revision> {
+        if self.is_withdrawn {
+            return Vec::new();
+        }
         let candidate = self.live().map(|rollout| &rollout.candidate);
         let mut wanted: Vec<Revision> = Vec::new();
         let kept = match self.is_between() {
@@ -199,6 +207,11 @@ impl Release {
     /// Whether a version waits for memory.
     pub fn waits_for_room(&self) -> bool {
         self.cramped.iter().any(|digest| self.backoff.contains_key(digest))
+    }
+
+    /// Whether an operator unloaded the model, so that nothing of it is loaded.
+    pub fn is_withdrawn(&self) -> bool {
+        self.is_withdrawn
     }
 
     /// The version that answers.

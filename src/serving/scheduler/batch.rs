@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answer::{Share, SharedRows};
 use super::job::{Job, Run};
@@ -11,6 +11,7 @@ use crate::domain::tensor::Tensor;
 use crate::onnx::{Output, RunError};
 use crate::serving::error::InferError;
 use crate::serving::servable::Servable;
+use crate::telemetry::statistics::Execution;
 
 /// What a thread keeps from one run to the next.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Kept) {
         // Raised by the others' leaving, it would stop this one too.
         run.stop().lower();
         if !job.is_called_off() {
-            let outcome = attempt(servable, &[&job], &job.request.inputs, &run);
+            let outcome = attempt(servable, &[&job], &job.request.inputs, Duration::ZERO, &run);
             job.finish(outcome.map(Share::Whole).map_err(run_failed));
         }
     }
@@ -75,9 +76,11 @@ fn drop_unwanted(jobs: &mut Vec<Job>, run: &Arc<Run>) {
 
 /// The rows of each job; none when they must be run one by one.
 fn run_together(servable: &Servable, jobs: &[Job], run: &Run) -> Option<Vec<SharedRows>> {
+    let began = Instant::now();
     let inputs = gathered(jobs)?;
     let members: Vec<&Job> = jobs.iter().collect();
-    let outputs: Arc<[Output]> = attempt(servable, &members, &inputs, run).ok()?.into();
+    let gathering = began.elapsed();
+    let outputs: Arc<[Output]> = attempt(servable, &members, &inputs, gathering, run).ok()?.into();
     let total = jobs.iter().filter_map(Job::rows).sum();
     let mut end = 0;
     let shares = jobs.iter().map(|job| {
@@ -100,11 +103,12 @@ fn gathered(jobs: &[Job]) -> Option<Vec<Tensor>> {
         .collect()
 }
 
-/// One run. Whatever happens in it, the thread goes on.
+/// One run of inputs that took so long to put together. Whatever happens in it, the thread goes on.
 fn attempt(
     servable: &Servable,
     jobs: &[&Job],
     inputs: &[Tensor],
+    gathering: Duration,
     run: &Run,
 ) -> Result<Vec<Output>, RunError> {
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
@@ -112,10 +116,12 @@ fn attempt(
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         servable.run(inputs, &first.request.outputs, run.stop())
     }));
-    let elapsed = started.elapsed();
-    servable.queue().observe_run(elapsed, jobs.len());
+    let running = started.elapsed();
+    servable.queue().observe_run(running, jobs.len());
     let meter = servable.meter();
-    meter.ran(first.request.role, jobs.iter().filter_map(|job| job.rows()).sum(), elapsed);
+    let rows = jobs.iter().map(|job| job.rows().unwrap_or(1)).sum();
+    let execution = Execution { requests: jobs.len(), rows, gathering, running };
+    meter.ran(first.request.role, &execution);
     for job in jobs {
         meter.waited(started.duration_since(job.submitted));
     }

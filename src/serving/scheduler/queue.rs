@@ -20,6 +20,16 @@ pub struct QueueLimits {
     pub deadline: Duration,
 }
 
+impl QueueLimits {
+    /// Runs at once, where there are so many threads.
+    pub fn concurrency(&self, threads: usize) -> usize {
+        match self.max_concurrency {
+            0 => threads,
+            most => most.min(threads),
+        }
+    }
+}
+
 impl Default for QueueLimits {
     fn default() -> Self {
         Self { max_queue: 1024, max_concurrency: 0, deadline: Duration::from_secs(10) }
@@ -98,7 +108,7 @@ impl Queue {
     /// Adds a job at the end.
     pub(super) fn push(&self, job: Job, threads: usize) -> Result<Added, Unanswered> {
         let mut state = self.lock();
-        if state.turns < self.concurrency(threads) {
+        if state.turns < self.limits.concurrency(threads) {
             state.turns += 1;
             state.waiting.push_back(job);
             return Ok(Added::NeedsTurn);
@@ -210,15 +220,8 @@ impl Queue {
         [state.turns, state.running, state.stranded.len()]
     }
 
-    fn concurrency(&self, threads: usize) -> usize {
-        match self.limits.max_concurrency {
-            0 => threads,
-            limit => limit.min(threads),
-        }
-    }
-
     fn time_for(&self, jobs: usize, threads: usize) -> Duration {
-        let runs_one_after_another = jobs.div_ceil(self.concurrency(threads).max(1)) as u64;
+        let runs_one_after_another = jobs.div_ceil(self.limits.concurrency(threads).max(1)) as u64;
         let mean = self.mean_run_ns.load(Ordering::Relaxed);
         Duration::from_nanos(mean.saturating_mul(runs_one_after_another))
     }

@@ -84,7 +84,7 @@ fn what_is_not_there_and_what_is_not_offered_are_told_apart() {
     let status = caller.infer(shared).unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert!(status.message().contains("shared memory is not offered"), "{status}");
-    for call in ["RepositoryModelLoad", "SystemSharedMemoryStatus", "Nonsense"] {
+    for call in ["TraceSetting", "SystemSharedMemoryStatus", "Nonsense"] {
         let mut client = tonic::client::Grpc::new(caller.channel.clone());
         let path = format!("/inference.GRPCInferenceService/{call}").parse().unwrap();
         let status = caller.wait(async {

@@ -6,6 +6,7 @@ mod errors;
 mod generated;
 mod generation;
 mod health;
+mod repository;
 mod rollouts;
 mod shutdown;
 mod streams;

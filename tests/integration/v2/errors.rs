@@ -67,7 +67,7 @@ fn what_is_not_there_and_what_is_not_offered_have_codes_of_their_own() {
         ("/v2/models/adder/versions/7/infer", 404),
         ("/v2/models/adder/versions/latest/infer", 400),
         ("/v2/models/adder/generate", 404),
-        ("/v2/repository/index", 404),
+        ("/v2/systemsharedmemory/status", 404),
     ] {
         let answer = server.ask(&Request::post(path, body.clone()));
         assert_eq!(answer.status, status, "{path}: {}", answer.text());

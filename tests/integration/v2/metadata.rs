@@ -10,7 +10,17 @@ fn the_server_says_what_it_can_do() {
     let metadata = server.get("/v2").ok();
     assert_eq!(metadata["name"], "greenroom");
     assert_eq!(metadata["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(metadata["extensions"], json!(["classification", "binary_tensor_data"]));
+    assert_eq!(
+        metadata["extensions"],
+        json!([
+            "classification",
+            "model_repository",
+            "model_repository(unload_dependents)",
+            "model_configuration",
+            "binary_tensor_data",
+            "statistics",
+        ])
+    );
     assert_eq!(server.get("/v2/models").ok(), json!({ "models": ["adder"] }));
     assert_eq!(server.get("/v2/health/live").status, 200);
 }

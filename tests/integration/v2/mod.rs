@@ -5,7 +5,9 @@ mod compression;
 mod errors;
 mod json;
 mod metadata;
+mod repository;
 mod rollouts;
+mod statistics;
 
 use serde_json::{Value, json};
 

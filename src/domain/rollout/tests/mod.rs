@@ -13,6 +13,7 @@ mod random;
 mod recreate;
 mod shadow;
 mod signature;
+mod withdrawn;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

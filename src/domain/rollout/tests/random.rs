@@ -53,6 +53,8 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         }),
         1 => label.clone().prop_map(|label| Event::Gone(place(label))),
         1 => Just(Event::AllGone),
+        1 => Just(withdrawn::withdrawn()),
+        1 => Just(withdrawn::wanted_again()),
         2 => Just(Event::Tick),
         3 => (verb, proptest::option::of(label), 0..=100u8).prop_map(|(verb, label, weight)| {
             let label = label.filter(|label| *label != "flat");
@@ -82,6 +84,8 @@ fn leads_on(event: &Event) -> bool {
         | Event::AllGone
         | Event::LoadFailed(..)
         | Event::Crashed(_)
+        | Event::Withdrawn { .. }
+        | Event::WantedAgain { .. }
         | Event::RoomMade
         | Event::SettingsChanged
         | Event::Tick => false,
@@ -118,6 +122,7 @@ proptest! {
                 Event::LoadFailed(digest, LoadFailure::Unfit(_)) => Some(*digest),
                 _ => None,
             };
+            let is_wanted_again = matches!(event, Event::WantedAgain { .. });
             let lifted = match &event {
                 Event::Command(Command { verb: Verb::Retry, version, .. }) => version.clone(),
                 _ => None,
@@ -153,7 +158,9 @@ proptest! {
                     prop_assert_eq!(release.why_not(&digest), None);
                     let is_tried = release.live().is_some_and(|it| it.candidate.digest == digest);
                     let is_newest = before.newest_released.as_ref().is_none_or(|it| label > *it);
-                    prop_assert!(is_tried || !is_newest || before.live().is_some());
+                    let waits = before.live().is_some() || release.is_withdrawn();
+                    let answers = before.stable().is_some_and(|stable| stable.digest == digest);
+                    prop_assert!(is_tried || !is_newest || waits || answers);
                 }
             }
             // An end is final: only another rollout comes after it.
@@ -165,6 +172,14 @@ proptest! {
                     earlier.rollout.id == transition.rollout.id && !earlier.rollout.phase.is_live()
                 });
                 prop_assert!(!ended, "{transition:?}");
+            }
+            // Of what is unloaded nothing is loaded, until a rollout begins or an operator wants it again.
+            if release.is_withdrawn() {
+                prop_assert!(release.route().is_none() && release.live().is_none());
+                prop_assert!(release.wanted(story.now()).is_empty());
+            } else if before.is_withdrawn() {
+                let is_asked = is_wanted_again || story.told.len() > told || release.labels().is_empty();
+                prop_assert!(is_asked, "{before:?} -> {release:?}");
             }
             // What answers and what may be gone back to are two contents.
             if let Some(Route { stable, previous: Some(previous), .. }) = release.route() {
