@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import tempfile
 import time
@@ -38,9 +39,15 @@ def port(field: int, name: str, dtype: int, dims: list) -> bytes:
     return part(field, part(1, name.encode()), part(2, tensor))
 
 
-def node(operator: str, inputs: list, output: str) -> bytes:
+def node(operator: str, inputs: list, output: str, **attributes: int) -> bytes:
     names = [part(1, name.encode()) for name in inputs]
-    return part(1, *names, part(2, output.encode()), part(4, operator.encode()))
+    numbers = [part(5, part(1, name.encode()), number(3, value), number(20, 2)) for name, value in attributes.items()]
+    return part(1, *names, part(2, output.encode()), part(4, operator.encode()), *numbers)
+
+
+def constant(name: str, value: float) -> bytes:
+    """A number that a graph has in itself."""
+    return part(5, number(2, TYPES["FP32"]), part(8, name.encode()), part(9, struct.pack("<f", value)))
 
 
 def model(*graph: bytes) -> bytes:
@@ -61,6 +68,27 @@ def sum_and_difference() -> bytes:
     return model(*nodes, *inputs, *outputs)
 
 
+def half_plus_three() -> bytes:
+    """TensorFlow Serving's example: any number of numbers, of each the half and three more."""
+    numbers = constant("half", 0.5), constant("three", 3.0)
+    nodes = node("Mul", ["x", "half"], "halves"), node("Add", ["halves", "three"], "y")
+    return model(*nodes, *numbers, port(11, "x", TYPES["FP32"], ["N"]), port(12, "y", TYPES["FP32"], ["N"]))
+
+
+def largest_of_four() -> bytes:
+    """A classifier in the form of those that tell irises apart: four numbers a row, and the place of the largest."""
+    ports = port(11, "input-0", TYPES["FP32"], ["N", 4]), port(12, "predict", TYPES["INT64"], ["N"])
+    return model(node("ArgMax", ["input-0"], "predict", axis=1, keepdims=0), *ports)
+
+
+def three_inputs() -> bytes:
+    """Gives back a text, five numbers and a table of each row: the inputs of TensorFlow Serving's larger examples."""
+    dims = {"tag": ("BYTES", []), "signal": ("FP32", [5]), "sensor": ("FP32", [2, 2])}
+    inputs = [port(11, name, TYPES[dtype], ["N", *rest]) for name, (dtype, rest) in dims.items()]
+    outputs = [port(12, f"{name}_out", TYPES[dtype], ["N", *rest]) for name, (dtype, rest) in dims.items()]
+    return model(*(node("Identity", [name], f"{name}_out") for name in dims), *inputs, *outputs)
+
+
 class Server:
     """A server with these models, each a name and the bytes of a file, until the end of the block."""
 
@@ -70,7 +98,9 @@ class Server:
         repository = root / "models"
         repository.mkdir()
         for name, content in models.items():
-            (repository / f"{name}.onnx").write_bytes(content)
+            file = repository / f"{name}.onnx"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
         for name, text in (settings or {}).items():
             (repository / f"{name}.toml").write_text(text)
         (root / "greenroom.toml").write_text("")
