@@ -107,6 +107,18 @@ def streams(client) -> None:
     client.stop_stream()
 
 
+def the_last_answer(client) -> None:
+    answers = queue.Queue()
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    values = numpy.zeros((1, 2), numpy.float32)
+    for asks in (True, False):
+        client.async_stream_infer("fp32", [x(values, "FP32")], enable_empty_final_response=asks)
+        result, error = answers.get(timeout=60)
+        is_final = error is None and "triton_final_response" in result.get_response().parameters
+        check(is_final == asks, f"the mark of the last answer: {error}")
+    client.stop_stream()
+
+
 def classes(client) -> None:
     values = numpy.array([[0.25, 0.75]], numpy.float32)
     wanted = [triton.InferRequestedOutput("Y", class_count=1)]
@@ -174,6 +186,7 @@ def main() -> None:
         large_tensors(client)
         several_inputs_and_outputs(client)
         streams(client)
+        the_last_answer(client)
         classes(client)
         what_was_done(client)
         models_that_come_and_go(client)

@@ -11,8 +11,12 @@ use futures_util::{Stream, StreamExt, stream};
 use tonic::{Status, Streaming};
 
 use super::connection::{Call, Open};
-use super::generated::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
+use super::generated::infer_parameter::ParameterChoice;
+use super::generated::{
+    InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
+};
 use super::infer::infer;
+use super::parameters;
 use crate::api::Api;
 
 type Answer = Result<ModelStreamInferResponse, Status>;
@@ -73,10 +77,17 @@ async fn answer(
     message: &ModelInferRequest,
 ) -> ModelStreamInferResponse {
     match infer(api, headers, message, Instant::now()).await {
-        Ok(reply) => ModelStreamInferResponse {
-            error_message: String::new(),
-            infer_response: Some(reply.into_inner()),
-        },
+        Ok(reply) => {
+            let mut reply = reply.into_inner();
+            // What was wrong with its parameters would have been told by now.
+            let parameters = parameters::read(&message.parameters, "").unwrap_or_default();
+            if parameters.marks_final == Some(true) {
+                let is_final = ParameterChoice::BoolParam(true);
+                let is_final = InferParameter { parameter_choice: Some(is_final) };
+                reply.parameters.insert("triton_final_response".to_owned(), is_final);
+            }
+            ModelStreamInferResponse { error_message: String::new(), infer_response: Some(reply) }
+        }
         // The answer says which request it belongs to.
         Err(status) => ModelStreamInferResponse {
             error_message: status.message().to_owned(),

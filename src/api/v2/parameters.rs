@@ -13,6 +13,8 @@ pub(in crate::api) struct Parameters {
     pub(in crate::api) timeout: Option<Duration>,
     /// Of a request: whether outputs come as bytes, where they say nothing themselves.
     pub(in crate::api) binary_data_output: Option<bool>,
+    /// Of a request in a stream: whether it is told with its last answer, which is the only one, that it was the last.
+    pub(in crate::api) marks_final: Option<bool>,
     /// Of an output: whether it comes as bytes.
     pub(in crate::api) binary_data: Option<bool>,
     /// Of an input: how many bytes it has behind the JSON text.
@@ -31,6 +33,8 @@ impl Parameters {
                 self.timeout = (time > 0).then(|| Duration::from_micros(time));
             }
             "binary_data_output" => self.binary_data_output = Some(truth(value)?),
+            // Triton's own clients send it with every request of a stream.
+            "triton_enable_empty_final_response" => self.marks_final = Some(truth(value)?),
             "binary_data" => self.binary_data = Some(truth(value)?),
             "binary_data_size" => self.binary_data_size = Some(size(value)?),
             "classification" => match size(value)? {
