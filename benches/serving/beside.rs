@@ -62,9 +62,9 @@ impl OursAndFloor {
         plan: Plan,
         mut round: impl FnMut(&mut Stream<'_>) -> Result<Round, Box<dyn Error>>,
     ) -> Result<Self, Box<dyn Error>> {
-        let answer = client.ask(ours.address(), &scene.request)?;
+        let answer = client.ask_v1(ours.address(), &scene.request)?;
         let floor = floor::start(scene, &answer)?;
-        let exchange = Arc::new(Exchange { request: scene.request.clone(), body: answer.body });
+        let exchange = Arc::new(Exchange::v1(scene.request.clone(), answer.body));
         let stream = |address| Stream::open(client, address, exchange.clone(), plan);
         let mut streams = [stream(ours.address())?, stream(floor.address())?];
         for stream in &mut streams {

@@ -83,7 +83,7 @@ impl Hanging<'_> {
             let request = wire::post(&path, "application/json", body.as_bytes());
             for _ in 0..RUNS_EACH {
                 // No answer comes in time, which is what it is asked for.
-                let _ = self.client.ask(self.ours.address(), &request);
+                let _ = self.client.ask_v1(self.ours.address(), &request);
             }
         }
         let all = MODELS.len() * RUNS_EACH;

@@ -62,7 +62,7 @@ impl HostileFiles<'_> {
         let request = wire::get(&format!("/admin/v1/models/{name}"));
         until(&format!("`{name}` is judged"), || {
             // An error means that nothing is known of it yet.
-            let answer = self.client.ask(self.ours.address(), &request).ok()?;
+            let answer = self.client.ask_v1(self.ours.address(), &request).ok()?;
             let model: Value = serde_json::from_slice(&answer.body).ok()?;
             let is_judged = |version: &Value| {
                 version["state"].as_str().is_some_and(|state| ENDS.contains(&state))

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use crate::call::Calls;
 use crate::measure::sleep_until;
-use crate::wire::{Answer, Connection};
+use crate::scene::Protocol;
+use crate::wire::{self, Answer};
 
 /// What the names of the clients' threads begin with.
 pub(crate) const THREADS: &str = "load";
@@ -28,8 +31,47 @@ pub(crate) struct Client {
 /// What is asked for, and the body that must come back, each time.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) request: Vec<u8>,
+    pub(crate) protocol: Protocol,
+    pub(crate) request: Bytes,
     pub(crate) body: Vec<u8>,
+}
+
+impl Exchange {
+    /// Over the v1 protocol.
+    pub(crate) fn v1(request: impl Into<Bytes>, body: Vec<u8>) -> Self {
+        Self { protocol: Protocol::V1Json, request: request.into(), body }
+    }
+}
+
+/// A connection that is kept, in whatever protocol.
+enum Connection {
+    Http(wire::Connection),
+    Grpc(Calls),
+}
+
+impl Connection {
+    async fn open(address: SocketAddr, protocol: Protocol) -> io::Result<Self> {
+        Ok(match protocol {
+            Protocol::V1Json | Protocol::V2Json | Protocol::V2Bytes => {
+                Self::Http(wire::Connection::open(address).await?)
+            }
+            Protocol::Grpc => Self::Grpc(Calls::open(address).await?),
+        })
+    }
+
+    async fn ask(&mut self, request: &Bytes) -> io::Result<Answer> {
+        match self {
+            Self::Http(connection) => connection.ask(request).await,
+            Self::Grpc(calls) => calls.ask(request).await,
+        }
+    }
+
+    async fn expect(&mut self, exchange: &Exchange) -> io::Result<()> {
+        match self {
+            Self::Http(connection) => connection.expect(&exchange.request, &exchange.body).await,
+            Self::Grpc(calls) => calls.expect(&exchange.request, &exchange.body).await,
+        }
+    }
 }
 
 /// The time in which requests are counted.
@@ -56,9 +98,19 @@ impl Client {
     }
 
     /// Asks once, on a connection of its own.
-    pub(crate) fn ask(&self, address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
-        let ask = async { Connection::open(address).await?.ask(request).await };
+    pub(crate) fn ask(
+        &self,
+        address: SocketAddr,
+        protocol: Protocol,
+        request: &Bytes,
+    ) -> io::Result<Answer> {
+        let ask = async { Connection::open(address, protocol).await?.ask(request).await };
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await? })
+    }
+
+    /// Asks once over the v1 protocol.
+    pub(crate) fn ask_v1(&self, address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
+        self.ask(address, Protocol::V1Json, &Bytes::copy_from_slice(request))
     }
 
     /// Opens connections to one server.
@@ -71,7 +123,7 @@ impl Client {
         let idle = self.runtime.block_on(async {
             let mut idle = Vec::with_capacity(count);
             for _ in 0..count {
-                idle.push(Connection::open(address).await?);
+                idle.push(Connection::open(address, exchange.protocol).await?);
             }
             io::Result::Ok(idle)
         })?;
@@ -176,7 +228,7 @@ async fn ask_in_turn(
 ) -> io::Result<(Connection, Latencies)> {
     let mut latencies = Vec::with_capacity(4096);
     while let Some(turn) = turns.recv().await {
-        connection.expect(&exchange.request, &exchange.body).await?;
+        connection.expect(&exchange).await?;
         latencies.push(u32::try_from(turn.elapsed().as_nanos()).unwrap_or(u32::MAX));
     }
     Ok((connection, latencies))
@@ -190,7 +242,7 @@ async fn ask_again_and_again(
     let mut latencies = Vec::with_capacity(4096);
     let mut asked = Instant::now();
     loop {
-        connection.expect(&exchange.request, &exchange.body).await?;
+        connection.expect(&exchange).await?;
         let answered = Instant::now();
         if answered >= span.until {
             return Ok((connection, latencies));

@@ -13,7 +13,7 @@ use crate::load::Client;
 use crate::measure::Plan;
 use crate::onnx::HeavyAdder;
 use crate::ours::Ours;
-use crate::scene::{Scene, path};
+use crate::scene::{Protocol, Scene, path};
 use crate::wire;
 
 /// Of this scene.
@@ -65,12 +65,12 @@ impl Loading<'_> {
         fs::rename(unfinished, folder.join(format!("{version}.onnx")))?;
 
         let body = br#"{"instances":[[0,0]]}"#;
-        let request = wire::post(&path(LARGE), "application/json", body);
+        let request = wire::post(&path(Protocol::V1Json, LARGE), "application/json", body);
         let expected = format!("{{\"predictions\":[[{version}.0,{version}.0]]}}");
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             // Anything but 200 is an error here, and means: not yet.
-            let answer = self.client.ask(self.ours.address(), &request);
+            let answer = self.client.ask_v1(self.ours.address(), &request);
             if answer.is_ok_and(|answer| answer.body == expected.as_bytes()) {
                 return Ok(());
             }

@@ -20,6 +20,7 @@
 //! other. A new protocol is a new way to make an [`wire::Exchange`].
 
 mod beside;
+mod call;
 mod cpu;
 mod floor;
 mod hanging;
@@ -27,6 +28,10 @@ mod hanging;
 #[path = "../../tests/integration/support/hostile.rs"]
 mod hostile;
 mod hostile_files;
+#[rustfmt::skip]
+#[expect(unreachable_pub, clippy::all, reason = "it is written by a program")]
+#[path = "../../tests/integration/grpc/generated/inference.rs"]
+mod inference;
 mod load;
 mod loading;
 mod measure;
@@ -52,7 +57,7 @@ use self::loading::Loading;
 use self::measure::{Contest, Plan, Round};
 use self::ours::Ours;
 use self::report::Report;
-use self::scene::{Scene, scenes};
+use self::scene::{Protocol, Scene, scenes};
 use self::shadowing::Shadowing;
 
 /// Measures the server against a plain axum handler.
@@ -189,15 +194,21 @@ fn measure(
     ours: &Ours,
     plan: Plan,
 ) -> Result<Vec<Round>, Box<dyn Error>> {
-    let answer = client.ask(ours.address(), &scene.request)?;
+    let address = match scene.protocol {
+        Protocol::V1Json | Protocol::V2Json | Protocol::V2Bytes => ours.address(),
+        Protocol::Grpc => ours.grpc(),
+    };
+    let protocol = scene.protocol;
+    let answer = client.ask(address, protocol, &scene.request)?;
     let floor = floor::start(scene, &answer)?;
-    let floor_answer = client.ask(floor.address(), &scene.request)?;
+    let floor_answer = client.ask(floor.address(), protocol, &scene.request)?;
     if floor_answer.comparable() != answer.comparable() {
         return Err("the floor's answer is not that of our server".into());
     }
-    let exchange = Arc::new(Exchange { request: scene.request.clone(), body: answer.body });
+    let exchange =
+        Arc::new(Exchange { protocol, request: scene.request.clone(), body: answer.body });
     let mut contest = Contest {
-        ours: client.connect(ours.address(), scene.connections, exchange.clone())?,
+        ours: client.connect(address, scene.connections, exchange.clone())?,
         floor: client.connect(floor.address(), scene.connections, exchange)?,
     };
     contest.rounds(plan)

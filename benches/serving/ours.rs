@@ -21,6 +21,7 @@ use crate::wire::{self, Connection};
 /// The server while it runs.
 pub(crate) struct Ours {
     address: SocketAddr,
+    grpc: SocketAddr,
     runtime: Runtime,
     running: JoinHandle<Result<(), greenroom::app::StartError>>,
     stop: oneshot::Sender<()>,
@@ -50,20 +51,26 @@ impl Ours {
         config.repository.trial_program = Some(env!("CARGO_BIN_EXE_greenroom").into());
         config.repository.settle = Duration::from_millis(50);
         config.http.listen = "127.0.0.1:0".parse()?;
-        config.grpc.listen = None;
+        config.grpc.listen = Some("127.0.0.1:0".parse()?);
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
         let address = app.addresses().http;
+        let grpc = app.addresses().grpc.ok_or("the server does not speak gRPC")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let running = runtime.spawn(app.run(async {
             // A sender that is gone says the same.
             let _ = stopped.await;
         }));
         runtime.block_on(ready(address))?;
-        Ok(Self { address, runtime, running, stop, models, _state: state })
+        Ok(Self { address, grpc, runtime, running, stop, models, _state: state })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it takes calls.
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
     }
 
     /// The folder that it serves, which is its own.

@@ -1,28 +1,56 @@
 //! What is measured.
 
-use crate::wire;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::inference::ModelInferRequest;
+use crate::inference::model_infer_request::InferInputTensor;
+use crate::{call, wire};
+
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    V1Json,
+    V2Json,
+    /// v2 with tensors as bytes, either way.
+    V2Bytes,
+    Grpc,
+}
 
 /// One comparison of our server with the floor.
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
+    pub(crate) protocol: Protocol,
     /// Of the repository's `models/`.
     pub(crate) model: &'static str,
-    /// What is sent, byte for byte, head and body.
-    pub(crate) request: Vec<u8>,
+    /// What is sent, byte for byte: head and body, or a message with what stands before it.
+    pub(crate) request: Bytes,
     /// Each waits for its answer before it sends the next request.
     pub(crate) connections: usize,
 }
 
 /// All scenes, the most telling one first.
 pub(crate) fn scenes() -> Vec<Scene> {
+    use Protocol::{Grpc, V1Json, V2Bytes, V2Json};
+    let scene = |name, protocol, model, request: Vec<u8>| {
+        let (request, connections) = (request.into(), 64);
+        Scene { name, protocol, model, request, connections }
+    };
+    let v1 = |model, body: &str| wire::post(&path(V1Json, model), JSON, body.as_bytes());
     vec![
-        v1_json("small model, v1 JSON, 64 connections", "diabetes", DIABETES, 64),
-        v1_json("64 pixels, v1 JSON, 64 connections", "digits", DIGITS, 64),
+        scene("small model, v1 JSON, 64 connections", V1Json, "diabetes", v1("diabetes", DIABETES)),
+        scene("64 pixels, v1 JSON, 64 connections", V1Json, "digits", v1("digits", DIGITS)),
+        scene("small model, v2 JSON, 64 connections", V2Json, "diabetes", v2_json()),
+        scene("small model, v2 bytes, 64 connections", V2Bytes, "diabetes", v2_bytes()),
+        scene("small model, gRPC, 64 connections", Grpc, "diabetes", grpc()),
     ]
 }
 
+const JSON: &str = "application/json";
+
 /// Ten features of one patient, in the units in which they are measured.
 const DIABETES: &str = r#"{"instances":[[62,1,32.5,88.0,172,69.2,38,4,5.7838,100]]}"#;
+const PATIENT: [f32; 10] = [62.0, 1.0, 32.5, 88.0, 172.0, 69.2, 38.0, 4.0, 5.7838, 100.0];
 
 /// A three, 8 × 8.
 const DIGITS: &str = concat!(
@@ -32,17 +60,51 @@ const DIGITS: &str = concat!(
     "]]}"
 );
 
-fn v1_json(
-    name: &'static str,
-    model: &'static str,
-    body: &'static str,
-    connections: usize,
-) -> Scene {
-    let request = wire::post(&path(model), "application/json", body.as_bytes());
-    Scene { name, model, request, connections }
+fn v2_json() -> Vec<u8> {
+    let input = json!({ "name": "X", "shape": [1, 10], "datatype": "FP32", "data": PATIENT });
+    let body = json!({ "inputs": [input] }).to_string();
+    wire::post(&path(Protocol::V2Json, "diabetes"), JSON, body.as_bytes())
 }
 
-/// Where the v1 protocol has a model.
-pub(crate) fn path(model: &str) -> String {
-    format!("/v1/models/{model}:predict")
+fn v2_bytes() -> Vec<u8> {
+    let bytes = patient_bytes();
+    let parameters = json!({ "binary_data_size": bytes.len() });
+    let input =
+        json!({ "name": "X", "shape": [1, 10], "datatype": "FP32", "parameters": parameters });
+    let output = json!({ "name": "progression", "parameters": { "binary_data": true } });
+    let text = json!({ "inputs": [input], "outputs": [output] }).to_string();
+    let fields = format!("application/octet-stream\r\n{TEXT_LENGTH}: {}", text.len());
+    let body = [text.as_bytes(), &bytes].concat();
+    wire::post(&path(Protocol::V2Bytes, "diabetes"), &fields, &body)
+}
+
+/// Says how many bytes of a body are text.
+pub(crate) const TEXT_LENGTH: &str = "inference-header-content-length";
+
+fn grpc() -> Vec<u8> {
+    let input = InferInputTensor {
+        name: "X".to_owned(),
+        datatype: "FP32".to_owned(),
+        shape: vec![1, 10],
+        ..InferInputTensor::default()
+    };
+    call::framed(&ModelInferRequest {
+        model_name: "diabetes".to_owned(),
+        inputs: vec![input],
+        raw_input_contents: vec![patient_bytes().into()],
+        ..ModelInferRequest::default()
+    })
+}
+
+fn patient_bytes() -> Vec<u8> {
+    PATIENT.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Where a protocol has a model.
+pub(crate) fn path(protocol: Protocol, model: &str) -> String {
+    match protocol {
+        Protocol::V1Json => format!("/v1/models/{model}:predict"),
+        Protocol::V2Json | Protocol::V2Bytes => format!("/v2/models/{model}/infer"),
+        Protocol::Grpc => call::PATH.to_owned(),
+    }
 }

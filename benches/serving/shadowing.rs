@@ -10,7 +10,7 @@ use crate::beside::{Round, half_load, rest, stretch};
 use crate::load::{Client, Exchange};
 use crate::measure::Plan;
 use crate::ours::Ours;
-use crate::scene::path;
+use crate::scene::{Protocol, path};
 use crate::trial::{Trial, test_model, until};
 use crate::wire;
 
@@ -45,15 +45,19 @@ impl Shadowing<'_> {
         let trial = Trial { client: self.client, ours: self.ours, model: MODEL };
         trial.put("model.toml", SETTINGS.as_bytes())?;
         trial.put("1.onnx", &test_model("adder")?)?;
-        let request = wire::post(&path(MODEL), "application/json", br#"{"instances":[[0,0]]}"#);
+        let request = wire::post(
+            &path(Protocol::V1Json, MODEL),
+            "application/json",
+            br#"{"instances":[[0,0]]}"#,
+        );
         let body = until("version 1 answers", || {
-            self.client.ask(self.ours.address(), &request).ok().map(|answer| answer.body)
+            self.client.ask_v1(self.ours.address(), &request).ok().map(|answer| answer.body)
         })?;
         trial.put("2.onnx", &test_model("patient")?)?;
         until("version 2 is on trial", || trial.is("shadowing"))?;
         trial.command("abort", "{}")?;
 
-        let exchange = Arc::new(Exchange { request, body });
+        let exchange = Arc::new(Exchange::v1(request, body));
         let mut connections = self.client.connect(self.ours.address(), CONNECTIONS, exchange)?;
         let half = half_load(&mut connections, plan)?;
         let mut round = || -> Result<Round, Box<dyn Error>> {

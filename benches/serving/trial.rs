@@ -37,14 +37,14 @@ impl Trial<'_> {
     pub(crate) fn command(&self, verb: &str, wish: &str) -> Result<(), Box<dyn Error>> {
         let path = format!("/admin/v1/models/{}/rollout/{verb}", self.model);
         let request = wire::post(&path, "application/json", wish.as_bytes());
-        self.client.ask(self.ours.address(), &request)?;
+        self.client.ask_v1(self.ours.address(), &request)?;
         Ok(())
     }
 
     /// Whether its rollout is in this phase.
     pub(crate) fn is(&self, phase: &str) -> Option<()> {
         let request = wire::get(&format!("/admin/v1/models/{}/rollout", self.model));
-        let answer = self.client.ask(self.ours.address(), &request).ok()?;
+        let answer = self.client.ask_v1(self.ours.address(), &request).ok()?;
         let rollout: Value = serde_json::from_slice(&answer.body).ok()?;
         (rollout["phase"] == phase).then_some(())
     }
