@@ -24,6 +24,14 @@ pub fn predict(input: &[u8]) {
     }
 }
 
+/// A request of the Open Inference Protocol, as JSON, with bytes behind it, as bytes alone or as a message of gRPC's, after
+/// four bytes that choose for which model and how.
+pub fn infer(input: &[u8]) {
+    if let Some(sentence) = crate::api::infer_anything(input) {
+        assert_is_printable(&sentence);
+    }
+}
+
 /// A text as the server's settings and as a model's.
 pub fn settings(text: &str) {
     if let Err(error) = ServerConfig::from_text(text) {

@@ -21,6 +21,14 @@ pub(super) struct Whole {
     _held: Option<Held>,
 }
 
+#[cfg(feature = "fuzzing")]
+impl Whole {
+    /// Of no request.
+    pub(super) fn lone(bytes: Bytes) -> Self {
+        Self { bytes, _held: None }
+    }
+}
+
 impl Deref for Whole {
     type Target = Bytes;
 

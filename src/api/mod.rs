@@ -52,6 +52,8 @@ pub use health::Readiness;
 pub(crate) use predict::decode_anything;
 pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
+#[cfg(feature = "fuzzing")]
+pub(crate) use v2::infer_anything;
 
 /// What the routes work with. Cheap to clone.
 pub type Api = Arc<ApiParts>;

@@ -32,6 +32,9 @@ use self::health::Health;
 use self::service::Service;
 use super::{Api, Guard};
 
+#[cfg(feature = "fuzzing")]
+pub(super) use wire::decode_for_fuzzing;
+
 pub(super) use arriving::MessageLimits;
 pub(super) use connection::{Calls, settings};
 

@@ -187,3 +187,17 @@ fn written(output: &Output<'_>) -> Bytes {
     raw::write(&mut bytes, elements);
     bytes.into()
 }
+
+/// What a client would be told is wrong with the bytes of a message.
+#[cfg(feature = "fuzzing")]
+pub(in crate::api) fn decode_for_fuzzing(
+    bytes: &[u8],
+    signature: &Signature,
+) -> Result<Vec<Tensor>, String> {
+    let message = <ModelInferRequest as prost::Message>::decode(bytes);
+    let message = message.map_err(|_| "it is no message".to_owned())?;
+    let limits = LimitsConfig::default();
+    let wire = GrpcWire { message: &message, limits: &limits };
+    let question = wire.decode(signature).map_err(|problem| problem.sentence().to_owned())?;
+    Ok(question.inputs)
+}

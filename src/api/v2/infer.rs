@@ -17,6 +17,7 @@ use crate::api::problem::Problem;
 use crate::api::segments::Segments;
 use crate::api::{Api, body, json};
 use crate::config::LimitsConfig;
+use crate::domain::signature::Signature;
 use crate::domain::tensor::ValueView;
 use crate::serving::{Outputs, Servable};
 
@@ -65,8 +66,7 @@ impl RestWire<'_> {
         self.body.get(..self.text.unwrap_or(0)).unwrap_or_default()
     }
 
-    fn decode<'s>(&'s self, servable: &'s Servable) -> Result<Question<Form>, Problem> {
-        let signature = servable.signature();
+    fn decode(&self, signature: &Signature) -> Result<Question<Form>, Problem> {
         let Some(text) = self.text else {
             let inputs = binary::only_input(&self.body, signature, self.limits)?;
             let wanted = Wanted::all(signature);
@@ -131,7 +131,7 @@ impl Wire for RestWire<'_> {
     type Reply = Reply;
 
     fn read(&self, servable: &Servable) -> Result<Question<Form>, Problem> {
-        aside(self.body.len(), || self.decode(servable))
+        aside(self.body.len(), || self.decode(servable.signature()))
     }
 
     fn write(&self, form: &Form, servable: &Servable, outputs: &Outputs) -> Result<Reply, Problem> {
@@ -148,4 +148,17 @@ fn not_so_long(body: usize) -> Problem {
         "header `{TEXT_LENGTH}`: expected how many bytes of the body are JSON, from 0 to {body}"
     );
     Problem::bad_request("invalid_header", sentence)
+}
+
+/// What a client would be told is wrong with a body of which so much is text; none: it is the one tensor.
+#[cfg(feature = "fuzzing")]
+pub(super) fn decode_for_fuzzing(
+    body: bytes::Bytes,
+    text: Option<usize>,
+    signature: &Signature,
+) -> Result<Vec<crate::domain::tensor::Tensor>, String> {
+    let limits = LimitsConfig::default();
+    let wire = RestWire { body: body::Whole::lone(body), text, limits: &limits };
+    let question = wire.decode(signature).map_err(|problem| problem.sentence().to_owned())?;
+    Ok(question.inputs)
 }

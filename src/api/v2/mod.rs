@@ -12,6 +12,8 @@ pub(super) mod binary;
 mod classification;
 pub(super) mod configuration;
 pub(super) mod datatype;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod infer;
 pub(super) mod inputs;
 pub(super) mod metadata;
@@ -24,5 +26,7 @@ mod request;
 pub(super) mod statistics;
 pub(super) mod wanted;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use fuzzing::infer_anything;
 pub(super) use infer::{of_model as infer, of_version as infer_version};
 pub(super) use models::{metadata, ready, server, version_metadata, version_ready};

@@ -62,7 +62,8 @@ fn the_dashboard_shows_every_metric_and_no_other() {
     let described = Described::default();
     with_local_recorder(&described, describe);
     let described = described.0.into_inner().unwrap();
-    let dashboard: Value = serde_json::from_str(include_str!("../../../docs/grafana.json")).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(include_str!("../../../docs/grafana.json")).unwrap();
     let targets = dashboard["panels"].as_array().unwrap().iter().filter_map(|it| it.get("targets"));
     let queries = targets.flat_map(|targets| targets.as_array().unwrap());
     let shown: BTreeSet<String> =
