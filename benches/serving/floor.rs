@@ -217,8 +217,9 @@ fn answer_with(body: Bytes, headers: &HeaderMap) -> Response {
 /// The headers that our server adds; the others are hyper's.
 fn headers(answer: &Answer) -> io::Result<HeaderMap> {
     let ours = answer.fields.iter().filter(|(name, _)| {
-        !matches!(&name[..], "date" | "content-length" | "grpc-status")
-            && !(name == "content-type" && is_of_grpc(answer))
+        let is_of_hyper = matches!(&name[..], "date" | "content-length" | "grpc-status");
+        let is_of_tonic = name == "content-type" && is_of_grpc(answer);
+        !is_of_hyper && !is_of_tonic
     });
     ours.map(|(name, value)| {
         let name = HeaderName::try_from(name).map_err(io::Error::other)?;
