@@ -50,6 +50,7 @@ pub use guard::Guard;
 pub use health::Readiness;
 #[cfg(feature = "fuzzing")]
 pub(crate) use predict::decode_anything;
+pub(crate) use predict::inputs as predict_inputs;
 pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
 #[cfg(feature = "fuzzing")]

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod compare;
 mod events;
 mod models;
 mod rollout;
@@ -37,6 +38,8 @@ enum Command {
     /// The process of its own.
     #[command(hide = true)]
     CheckInside(check::inside::Flags),
+    /// Compare two models on requests from a file, as a rollout would on live ones.
+    Compare(compare::Flags),
     /// Play a model's rollout plan against traffic that you describe, thousands of times.
     Simulate(simulate::Flags),
 }
@@ -50,6 +53,7 @@ pub fn run() -> ExitCode {
         Some(Command::Rollout(flags)) => rollout::run(&flags),
         Some(Command::Check(flags)) => check::run(&flags),
         Some(Command::CheckInside(flags)) => check::inside::run(&flags),
+        Some(Command::Compare(flags)) => compare::run(&flags),
         Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),
     }

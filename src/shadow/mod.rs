@@ -17,6 +17,7 @@ mod curve;
 mod difference_log;
 mod hours;
 mod job;
+mod offline;
 mod queue;
 mod report;
 mod run;
@@ -46,6 +47,7 @@ use crate::domain::tensor::Tensor;
 use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
+pub use offline::OfflineStudy;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
 pub use samples::Sample;

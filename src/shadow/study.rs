@@ -45,6 +45,21 @@ pub struct Study {
     candidate_is_stuck: AtomicBool,
 }
 
+/// A request that was run on both versions, wherever it came from.
+#[derive(Debug)]
+pub(super) struct Tried<'v> {
+    pub(super) number: u64,
+    pub(super) at: WallTime,
+    /// The version that answered it before, or whose inputs it has.
+    pub(super) answered: Arm,
+    /// What that one answered, with all of its outputs.
+    pub(super) live: Option<&'v [ValueView<'v>]>,
+    /// The size of its inputs.
+    pub(super) bytes: usize,
+    /// Drawn for it: what is kept as an example depends on it.
+    pub(super) chance: u64,
+}
+
 /// A pair that was added, and what it showed.
 #[derive(Debug)]
 pub(super) struct Added {
@@ -229,9 +244,19 @@ impl Study {
 
     /// Adds a pair. None when it says nothing, because one of its runs was cut off for no fault of its own.
     pub(super) fn add(&self, job: Job, runs: Runs, at: WallTime) -> Option<Added> {
-        let added = self.observe(&job, &runs, at)?;
-        let observed = &added.observed;
         let number = job.sampled.number;
+        let live = job.live.as_ref().map(|live| live.views());
+        let tried = Tried {
+            number,
+            at,
+            answered: job.sampled.answered,
+            live: live.as_deref(),
+            bytes: job.bytes(),
+            chance: job.sampled.pairing.draw(number, Purpose::Keep),
+        };
+        let added = self.observe(&tried, &runs)?;
+        drop(live);
+        let observed = &added.observed;
         let keeps = !observed.beyond_tolerance.is_empty() && Samples::has_room_for(job.bytes());
         if keeps
             && let (Ran::Answered(stable, _), Ran::Answered(candidate, _)) =
@@ -249,26 +274,25 @@ impl Study {
         Some(added)
     }
 
-    fn observe(&self, job: &Job, runs: &Runs, at: WallTime) -> Option<Added> {
+    /// Adds a pair of which no inputs are kept. None when it says nothing.
+    pub(super) fn observe(&self, tried: &Tried<'_>, runs: &Runs) -> Option<Added> {
         let (stable, candidate) = (views(&runs.stable), views(&runs.candidate));
-        let answered = job.sampled.answered;
+        let answered = tried.answered;
         let orders = self.orders(answered);
         let (stable, candidate) =
             (orders.stable.of_run(&stable), orders.candidate.of_run(&candidate));
-        let live = job.live.as_ref().map(|live| live.views());
-        let live = live.map(|live| orders.of(answered).of_live(&live));
+        let live = tried.live.map(|live| orders.of(answered).of_live(live));
         let pair = Pair {
-            number: job.sampled.number,
-            at,
+            number: tried.number,
+            at: tried.at,
             stable: ran(&runs.stable, &stable)?,
             candidate: ran(&runs.candidate, &candidate)?,
             live: live.as_deref().map(|outputs| Live { outputs, by: answered }),
-            input_bytes: job.bytes(),
+            input_bytes: tried.bytes,
         };
-        let chance = job.sampled.pairing.draw(pair.number, Purpose::Keep);
         let mut seen = self.lock();
         let gathered = &mut seen.gathered;
-        let observed = gathered.comparison.observe(&pair, chance);
+        let observed = gathered.comparison.observe(&pair, tried.chance);
         let outcome = PairOutcome {
             stable: outcome(&pair.stable),
             candidate: outcome(&pair.candidate),
@@ -286,7 +310,7 @@ impl Study {
             let point = point(&gathered.evidence);
             gathered.curve.add(point);
         }
-        self.counts.executed(job.bytes());
+        self.counts.executed(tried.bytes);
         Some(Added { observed, agreed })
     }
 

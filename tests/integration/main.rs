@@ -13,6 +13,7 @@ mod canary_restart;
 mod canary_routing;
 mod check_command;
 mod commands;
+mod compare_command;
 mod comparison;
 mod contract;
 mod crash;

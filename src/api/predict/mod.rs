@@ -18,16 +18,36 @@ use axum::response::{IntoResponse, Response};
 use self::decode::{Decoded, Expected, Form};
 use super::aside::aside;
 use super::exchange::{Asked, HttpWire, Question, Wire, answer, header_pin};
+use super::json::DecodeError;
 use super::problem::Problem;
 use super::segments::Segments;
 use super::{Api, body, json, models};
 use crate::config::LimitsConfig;
 use crate::domain::route::Pin;
-use crate::domain::tensor::ValueView;
-use crate::serving::{Outputs, Servable};
+use crate::domain::signature::Signature;
+use crate::domain::tensor::{Tensor, ValueView};
+use crate::serving::{Naming, Outputs, Servable};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::fuzzing::decode_anything;
+
+/// The inputs in a body, as these routes read it, for whoever has bodies without a server.
+///
+/// # Errors
+/// A sentence that begins with the path of the offending element.
+pub(crate) fn inputs(
+    body: &[u8],
+    signature: &Signature,
+    naming: &Naming,
+    limits: &LimitsConfig,
+) -> Result<Vec<Tensor>, String> {
+    let decoded = decode::decode(body, Expected { signature, naming, limits });
+    decoded.map(|decoded| decoded.inputs).map_err(|error| match error {
+        DecodeError::Malformed(sentence)
+        | DecodeError::Unfit(sentence)
+        | DecodeError::TooLarge(sentence) => sentence,
+    })
+}
 
 /// `…/{model}:predict`
 pub(super) async fn of_model(

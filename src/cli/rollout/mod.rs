@@ -3,7 +3,7 @@
 mod progress;
 mod show;
 mod watch;
-mod why;
+pub(super) mod why;
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};

@@ -49,12 +49,24 @@ pub(super) fn explained(rollout: &Rollout, report: Option<&Value>) -> String {
         ([], Some(verdict)) => listed(&verdict["gates"]).map(gate).collect(),
         (gates, _) => gates.iter().map(gate).collect(),
     };
+    tabulate(gates, &mut text);
+    text
+}
+
+/// What a report says besides its verdict: more paragraphs, to follow a sentence.
+pub(in crate::cli) fn of_report(report: &Value) -> String {
+    let mut text = String::new();
+    compared(report, &mut text);
+    tabulate(listed(&report["verdict"]["gates"]).map(gate).collect(), &mut text);
+    text
+}
+
+fn tabulate(gates: Vec<[String; 6]>, text: &mut String) {
     if !gates.is_empty() {
         let header = ["GATE", "STATUS", "SEEN", "BETWEEN (95 %)", "TOLERATED", "OUT OF"];
         text.push_str("\n\n");
         text.push_str(&with_header(header, gates));
     }
-    text
 }
 
 /// What pairs have shown besides shares.
