@@ -4,12 +4,14 @@ It comes in an old wheel of Triton's client, and two libraries that it needs fro
 All is unpacked below the build's folder, and nothing installed. Where one of them cannot be had, that is said.
 """
 
+import json
 import os
 import pathlib
 import re
 import stat
 import subprocess
 import sys
+import urllib.request
 import zipfile
 
 from server import Server, identity
@@ -76,6 +78,10 @@ def main() -> None:
             if min(number(client, "Request count"), number(of_server, "Successful request count")) == 0:
                 raise SystemExit(f"FAILED: no request was answered over {protocol}:\n{report}")
             number(of_server, "Execution count")
+            stats = json.load(urllib.request.urlopen(f"http://{server.address}/v2/models/fp32/stats"))
+            failed = stats["model_stats"][0]["inference_stats"]["fail"]["count"]
+            if failed != 0:
+                raise SystemExit(f"FAILED: {failed} requests were not answered over {protocol}:\n{report}")
             told = of_server.strip().split("\n\n")[0].strip()
             print(f"perf_analyzer over {protocol}: {number(client, 'Request count')} requests\n    {told}")
 

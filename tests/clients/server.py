@@ -45,9 +45,15 @@ def node(operator: str, inputs: list, output: str, **attributes: int) -> bytes:
     return part(1, *names, part(2, output.encode()), part(4, operator.encode()), *numbers)
 
 
-def constant(name: str, value: float) -> bytes:
-    """A number that a graph has in itself."""
-    return part(5, number(2, TYPES["FP32"]), part(8, name.encode()), part(9, struct.pack("<f", value)))
+def constant(name: str, value: float | list) -> bytes:
+    """A number, a row of numbers or a table that a graph has in itself."""
+    sizes, numbers = [], [value]
+    while isinstance(numbers[0], list):
+        sizes.append(len(numbers[0]))
+        numbers = [number for row in numbers for number in row]
+    dims = [number(1, size) for size in sizes]
+    content = part(9, struct.pack(f"<{len(numbers)}f", *numbers))
+    return part(5, *dims, number(2, TYPES["FP32"]), part(8, name.encode()), content)
 
 
 def model(*graph: bytes) -> bytes:
@@ -68,25 +74,37 @@ def sum_and_difference() -> bytes:
     return model(*nodes, *inputs, *outputs)
 
 
-def half_plus_three() -> bytes:
-    """TensorFlow Serving's example: any number of numbers, of each the half and three more."""
-    numbers = constant("half", 0.5), constant("three", 3.0)
-    nodes = node("Mul", ["x", "half"], "halves"), node("Add", ["halves", "three"], "y")
+def iris() -> bytes:
+    """KServe's example: tells three irises apart, here by the last of the four numbers alone, the petal's width."""
+    weights = [[0.0, 0.0, 0.0]] * 3 + [[0.0, 1.0, 2.0]]
+    numbers = constant("weights", weights), constant("limits", [0.0, -0.8, -2.55])
+    nodes = node("MatMul", ["input-0", "weights"], "sums"), node("Add", ["sums", "limits"], "scores")
+    best = node("ArgMax", ["scores"], "predict", axis=1, keepdims=0)
+    ports = port(11, "input-0", TYPES["FP32"], ["N", 4]), port(12, "predict", TYPES["INT64"], ["N"])
+    return model(*nodes, best, *numbers, *ports)
+
+
+def linear(slope: float, start: float) -> bytes:
+    """Any number of numbers, of each the product and the sum."""
+    numbers = constant("slope", slope), constant("start", start)
+    nodes = node("Mul", ["x", "slope"], "products"), node("Add", ["products", "start"], "y")
     return model(*nodes, *numbers, port(11, "x", TYPES["FP32"], ["N"]), port(12, "y", TYPES["FP32"], ["N"]))
 
 
-def largest_of_four() -> bytes:
-    """A classifier in the form of those that tell irises apart: four numbers a row, and the place of the largest."""
-    ports = port(11, "input-0", TYPES["FP32"], ["N", 4]), port(12, "predict", TYPES["INT64"], ["N"])
-    return model(node("ArgMax", ["input-0"], "predict", axis=1, keepdims=0), *ports)
+def echo(datatype: str, *dims: int, output: str = "y") -> bytes:
+    """Gives back what it is given: any number of rows of this shape."""
+    ports = [port(field, name, TYPES[datatype], ["N", *dims]) for field, name in ((11, "x"), (12, output))]
+    return model(node("Identity", ["x"], output), *ports)
 
 
-def three_inputs() -> bytes:
-    """Gives back a text, five numbers and a table of each row: the inputs of TensorFlow Serving's larger examples."""
-    dims = {"tag": ("BYTES", []), "signal": ("FP32", [5]), "sensor": ("FP32", [2, 2])}
-    inputs = [port(11, name, TYPES[dtype], ["N", *rest]) for name, (dtype, rest) in dims.items()]
-    outputs = [port(12, f"{name}_out", TYPES[dtype], ["N", *rest]) for name, (dtype, rest) in dims.items()]
-    return model(*(node("Identity", [name], f"{name}_out") for name in dims), *inputs, *outputs)
+def echoes(inputs: dict) -> bytes:
+    """Gives back each input: by its name its type, its shape, and the name of its output."""
+    ports = [
+        port(field, name, TYPES[datatype], dims)
+        for given, (datatype, dims, output) in inputs.items()
+        for field, name in ((11, given), (12, output))
+    ]
+    return model(*(node("Identity", [given], output) for given, (*_, output) in inputs.items()), *ports)
 
 
 class Server:

@@ -6,7 +6,7 @@ import sys
 
 import requests
 
-from server import Server, half_plus_three, identity, three_inputs
+from server import Server, echo, echoes, linear
 
 checked = 0
 
@@ -29,6 +29,7 @@ class Api:
     def predicts(self, path: str, body, expected) -> None:
         data = body if isinstance(body, str) else json.dumps(body)
         answer = requests.post(f"{self.root}/{path}:predict", data=data, timeout=60)
+        check(answer.headers["content-type"].startswith("application/json"), f"{answer.headers}")
         check((answer.status_code, answer.json()) == (200, expected), f"{path}: {body}: {answer.text}")
 
     def refuses(self, path: str, body: str, status: int, expected: str) -> None:
@@ -59,8 +60,31 @@ def rows(api: Api) -> None:
     api.predicts("half_plus_three", {"signature_name": "serving_default", **values}, expected)
     api.predicts("half_plus_three", {"instances": [{"x": 1.0}, {"x": 2.0}, {"x": 5.0}]}, expected)
     api.predicts("half_plus_three", {"instances": [0]}, {"predictions": [3.0]})
-    api.predicts("texts", {"instances": [["foo", "bar"], ["baz", "qux"]]}, {"predictions": [["foo", "bar"], ["baz", "qux"]]})
-    api.predicts("texts", {"instances": [[{"b64": base64.b64encode(b"foo").decode()}, "b"]]}, {"predictions": [["foo", "b"]]})
+    api.predicts("half_plus_two", {"instances": [1.0, 2.0, 5.0]}, {"predictions": [2.5, 3.0, 4.5]})
+    api.predicts("nested", {"instances": [[[1, 2]], [[3, 4]]]}, {"predictions": [[[1, 2]], [[3, 4]]]})
+
+
+def elements(api: Api) -> None:
+    for model, values in (("texts", ["foo", "bar", "baz"]), ("truths", [True, False]), ("integers", [1, -10, 0])):
+        api.predicts(model, {"instances": values}, {"predictions": values})
+        api.predicts(model, {"inputs": values}, {"outputs": values})
+    api.predicts("half_plus_three", '{"instances": [1.1e1, -1E+1, 0]}', {"predictions": [8.5, -2.0, 3.0]})
+
+
+def binary(content: bytes) -> dict:
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def bytes_as_base64(api: Api) -> None:
+    image, other = binary(b"image bytes"), binary(b"awesome image bytes")
+    api.predicts("texts", {"instances": [image, "b"]}, {"predictions": ["image bytes", "b"]})
+    # An output whose name ends so is given as bytes.
+    api.predicts("image", {"instances": [image, other]}, {"predictions": [image, other]})
+    api.predicts("image", {"instances": [{"x": image}]}, {"predictions": [image]})
+    api.predicts("image", {"inputs": {"x": [image]}}, {"outputs": [image]})
+    rows = [{"image": image, "caption": "seaside"}, {"image": other, "caption": "mountains"}]
+    answered = [{"image_bytes": row["image"], "title": row["caption"]} for row in rows]
+    api.predicts("captioned", {"instances": rows}, {"predictions": answered})
 
 
 ROWS = [
@@ -80,6 +104,8 @@ def named(api: Api) -> None:
 def columns(api: Api) -> None:
     api.predicts("half_plus_three", {"inputs": [1.0, 2.0, 5.0]}, {"outputs": [3.5, 4.0, 5.5]})
     api.predicts("half_plus_three", {"inputs": {"x": [1.0, 2.0]}}, {"outputs": [3.5, 4.0]})
+    # Only so may inputs have different numbers of rows.
+    api.predicts("apart", {"inputs": {"a": [1, 2, 3], "b": [4]}}, {"outputs": {"a_out": [1, 2, 3], "b_out": [4]}})
 
 
 def numbers_that_json_lacks(api: Api) -> None:
@@ -101,20 +127,52 @@ def mistakes(api: Api) -> None:
     api.refuses("three:predict", json.dumps({"instances": [{"tag": "foo"}]}), 400, "instances[0]")
     api.refuses("nobody:predict", '{"instances": [1]}', 404, "nobody")
     api.refuses("half_plus_three/versions/7:predict", '{"instances": [1]}', 404, "7")
-    answer = requests.get(f"{api.root}/nobody", timeout=60)
-    check(answer.status_code == 404 and "error" in answer.json(), answer.text)
+    api.refuses("three:predict", json.dumps({"instances": [ROWS[0] | {"more": 1}]}), 400, "instances[0].more")
+    api.refuses("three:predict", json.dumps({"inputs": {"tag": ["foo"]}}), 400, "inputs")
+    api.refuses("texts:predict", '{"instances": [{"b64": "!"}]}', 400, "base64")
+    api.refuses("integers:predict", '{"instances": [0.5]}', 400, "instances[0]")
+    api.refuses("half_plus_three/labels/other:predict", '{"instances": [1]}', 404, "label")
+    api.refuses("half_plus_three:other", '{"instances": [1]}', 400, ":predict")
+    for path in ("nobody", "nobody/metadata", "half_plus_three/versions/7", "half_plus_three/versions/7/metadata"):
+        answer = requests.get(f"{api.root}/{path}", timeout=60)
+        check(answer.status_code == 404 and "error" in answer.json(), answer.text)
+    answer = requests.get(f"{api.root}/half_plus_three/other", timeout=60)
+    expected = "Malformed request: GET /v1/models/half_plus_three/other"
+    check((answer.status_code, answer.json()["error"]) == (400, expected), answer.text)
+
+
+def what_is_not_offered(api: Api) -> None:
+    """Signatures other than that of `:predict` are TensorFlow's own."""
+    body = {"signature_name": "tensorflow/serving/regress", "examples": [{"x": 1.0}, {"x": 2.0}]}
+    for verb in ("regress", "classify"):
+        api.refuses(f"half_plus_three:{verb}", json.dumps(body), 501, ":predict")
 
 
 def main() -> None:
-    models = {"half_plus_three/123": half_plus_three(), "texts": identity("BYTES"), "three": three_inputs()}
+    three = {"tag": ("BYTES", ["N"]), "signal": ("FP32", ["N", 5]), "sensor": ("FP32", ["N", 2, 2])}
+    models = {
+        "half_plus_three/123": linear(0.5, 3.0),
+        "half_plus_two": linear(0.5, 2.0),
+        "texts": echo("BYTES"),
+        "truths": echo("BOOL"),
+        "integers": echo("INT64"),
+        "nested": echo("FP32", 1, 2),
+        "image": echo("BYTES", output="x_bytes"),
+        "captioned": echoes({"image": ("BYTES", ["N"], "image_bytes"), "caption": ("BYTES", ["N"], "title")}),
+        "apart": echoes({"a": ("FP32", ["N"], "a_out"), "b": ("FP32", ["M"], "b_out")}),
+        "three": echoes({name: (*port, f"{name}_out") for name, port in three.items()}),
+    }
     with Server(sys.argv[1], models) as server:
         api = Api(server.address)
         status_and_metadata(api)
         rows(api)
+        elements(api)
+        bytes_as_base64(api)
         named(api)
         columns(api)
         numbers_that_json_lacks(api)
         mistakes(api)
+        what_is_not_offered(api)
     print(f"requests {requests.__version__}, as TensorFlow Serving documents it: {checked} checks passed")
 
 
