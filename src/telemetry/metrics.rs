@@ -229,7 +229,6 @@ impl VersionMeter {
 
     /// A request has waited, and is run.
     pub fn waited(&self, waited: Duration) {
-        self.statistics.waited(waited);
         record(&self.queue_duration, waited);
     }
 

@@ -4,6 +4,9 @@
 //! it waits (`queue`), it runs (`compute_infer`), and its answer is written (`compute_output`). Requests that run
 //! together share one execution. Those that do not fit the model are not counted, since they never came to it.
 //!
+//! The parts are counted once the request is answered, all at once: `perf_analyzer` reads them while requests are
+//! under way, and gives up when there are more of one part than of another.
+//!
 //! Source: `docs/protocol/extension_statistics.md` of Triton.
 
 use std::collections::BTreeMap;
@@ -16,11 +19,7 @@ use super::metrics::Outcome;
 /// Counted by many threads at once.
 #[derive(Debug, Default)]
 pub(super) struct Statistics {
-    success: Times,
-    queue: Times,
-    reading: Times,
-    running: Times,
-    writing: Times,
+    answered: Mutex<Answered>,
     /// How often, and for how long, by what became of the request.
     failures: [Times; Failure::ALL.len()],
     inferences: AtomicU64,
@@ -30,11 +29,25 @@ pub(super) struct Statistics {
     batches: Mutex<BTreeMap<usize, Batches>>,
 }
 
-/// How long the reading and the writing of a request took.
+/// Requests that were answered, and their parts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answered {
+    success: Tally,
+    queue: Tally,
+    reading: Tally,
+    running: Tally,
+    writing: Tally,
+}
+
+/// How long the parts of a request took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handling {
     /// From its body to tensors.
     pub reading: Duration,
+    /// Until its run began.
+    pub waiting: Duration,
+    /// The run, which others may have shared.
+    pub running: Duration,
     /// From tensors to its answer.
     pub writing: Duration,
 }
@@ -42,8 +55,6 @@ pub struct Handling {
 /// One execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// How many requests it was for.
-    pub requests: usize,
     /// How many rows they had together; 1 for a request that has no rows.
     pub rows: usize,
     /// How long it took to put their rows together.
@@ -60,10 +71,10 @@ struct Times {
 }
 
 impl Times {
-    fn add(&self, count: usize, each: Duration) {
-        let nanoseconds = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX);
-        self.count.fetch_add(count as u64, Ordering::Relaxed);
-        self.nanoseconds.fetch_add(nanoseconds.saturating_mul(count as u64), Ordering::Relaxed);
+    fn add(&self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     fn told(&self) -> Tally {
@@ -172,9 +183,13 @@ impl Statistics {
     pub(super) fn ended(&self, outcome: Outcome, elapsed: Duration, handling: Handling) {
         let failure = match outcome {
             Outcome::Ok => {
-                self.success.add(1, elapsed);
-                self.reading.add(1, handling.reading);
-                self.writing.add(1, handling.writing);
+                let Handling { reading, waiting, running, writing } = handling;
+                let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+                answered.success.add(elapsed);
+                answered.reading.add(reading);
+                answered.queue.add(waiting);
+                answered.running.add(running);
+                answered.writing.add(writing);
                 return;
             }
             Outcome::BadRequest => return,
@@ -182,18 +197,12 @@ impl Statistics {
             Outcome::Abandoned => Failure::Canceled,
             Outcome::Rescued | Outcome::Failed => Failure::Backend,
         };
-        self.failures[failure as usize].add(1, elapsed);
-    }
-
-    /// A request has waited, and is run.
-    pub(super) fn waited(&self, waited: Duration) {
-        self.queue.add(1, waited);
+        self.failures[failure as usize].add(elapsed);
     }
 
     /// An execution is over.
     pub(super) fn ran(&self, execution: &Execution) {
-        let Execution { requests, rows, gathering, running } = *execution;
-        self.running.add(requests, running);
+        let Execution { rows, gathering, running } = *execution;
         self.inferences.fetch_add(rows as u64, Ordering::Relaxed);
         self.executions.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -207,14 +216,15 @@ impl Statistics {
 
     /// How it is now.
     pub(super) fn told(&self) -> Told {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         Told {
-            success: self.success.told(),
+            success: answered.success,
             failures: self.failures.each_ref().map(Times::told),
-            queue: self.queue.told(),
-            reading: self.reading.told(),
-            running: self.running.told(),
-            writing: self.writing.told(),
+            queue: answered.queue,
+            reading: answered.reading,
+            running: answered.running,
+            writing: answered.writing,
             inferences: self.inferences.load(Ordering::Relaxed),
             executions: self.executions.load(Ordering::Relaxed),
             last: self.last.load(Ordering::Relaxed),
@@ -236,24 +246,33 @@ mod tests {
     #[test]
     fn requests_that_run_together_share_an_execution() {
         let statistics = Statistics::default();
-        let together = Execution { requests: 3, rows: 5, gathering: MS, running: 4 * MS };
+        let together = Execution { rows: 5, gathering: MS, running: 4 * MS };
         statistics.ran(&together);
-        statistics.ran(&Execution { requests: 1, gathering: Duration::ZERO, ..together });
-        for waited in [MS, 2 * MS, 3 * MS] {
-            statistics.waited(waited);
+        statistics.ran(&Execution { gathering: Duration::ZERO, ..together });
+        for waiting in [MS, 2 * MS, 3 * MS] {
+            let handling = Handling { waiting, running: 4 * MS, ..Handling::default() };
+            statistics.ended(Outcome::Ok, 10 * MS, handling);
         }
         let told = statistics.told();
         assert_eq!((told.inferences, told.executions), (10, 2));
-        assert_eq!((told.running, told.queue), (tally(4, 16), tally(3, 6)));
+        assert_eq!((told.running, told.queue), (tally(3, 12), tally(3, 6)));
         let batches = Batches { gathering: tally(2, 1), running: tally(2, 8) };
         assert_eq!(told.batches, [(5, batches)]);
         assert!(told.last > 0);
     }
 
     #[test]
+    fn a_run_whose_request_is_not_answered_yet_is_counted_in_no_part() {
+        let statistics = Statistics::default();
+        statistics.ran(&Execution { rows: 1, gathering: Duration::ZERO, running: MS });
+        let told = statistics.told();
+        assert_eq!((told.executions, told.running.count, told.writing.count), (1, 0, 0));
+    }
+
+    #[test]
     fn each_request_that_came_to_the_version_ends_once() {
         let statistics = Statistics::default();
-        let handling = Handling { reading: MS, writing: 2 * MS };
+        let handling = Handling { reading: MS, writing: 2 * MS, ..Handling::default() };
         for outcome in Outcome::ALL {
             statistics.ended(outcome, 10 * MS, handling);
         }

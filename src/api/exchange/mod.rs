@@ -278,6 +278,7 @@ impl<W: Wire> Exchange<'_, W> {
         let answer = answer.map_err(|Unanswered { error, inputs }| {
             Box::new((Failure::of(error, &by.servable, inputs.as_deref()), inputs))
         })?;
+        record.ran(&answer);
         match record.writing(|| self.wire.write(&form, &by.servable, &answer.outputs)) {
             Ok(reply) => Ok(Replied { reply, answer, chosen }),
             Err(problem) => Err(Box::new((problem.into(), None))),
@@ -291,7 +292,7 @@ impl<W: Wire> Exchange<'_, W> {
         ran: Result<Replied<W::Reply>, Unreplied>,
     ) -> Result<W::Reply, Failure> {
         let (reply, inputs, live) = match ran {
-            Ok(Replied { reply, answer: Answer { inputs, outputs }, chosen }) => {
+            Ok(Replied { reply, answer: Answer { inputs, outputs, .. }, chosen }) => {
                 // Only an answer with all of its outputs can be held against another.
                 (Ok(reply), Some(inputs), chosen.is_none().then_some(outputs))
             }

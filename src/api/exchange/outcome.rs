@@ -9,7 +9,7 @@ use crate::api::problem::Problem;
 use crate::domain::rollout::RolloutId;
 use crate::domain::route::Role;
 use crate::domain::tensor::Tensor;
-use crate::serving::{InferError, Picked, Servable};
+use crate::serving::{Answer, InferError, Picked, Servable};
 use crate::telemetry::metrics::{self, Outcome, Rejection};
 use crate::telemetry::statistics::Handling;
 
@@ -160,6 +160,12 @@ impl Record {
     /// Reads the request, and notes how long that took.
     pub(super) fn reading<T>(&mut self, read: impl FnOnce() -> T) -> T {
         timed(&mut self.handling.reading, read)
+    }
+
+    /// Notes how long the request waited and ran.
+    pub(super) fn ran(&mut self, answer: &Answer) {
+        self.handling.waiting = answer.waiting;
+        self.handling.running = answer.running;
     }
 
     /// Writes the answer, and notes how long that took.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::domain::tensor::{Tensor, TensorView, ValueView};
 use crate::onnx::Output;
@@ -13,6 +14,17 @@ pub struct Answer {
     pub outputs: Outputs,
     /// What the request gave.
     pub inputs: Vec<Tensor>,
+    /// How long the request waited for its run.
+    pub waiting: Duration,
+    /// How long the run took.
+    pub running: Duration,
+}
+
+/// When a run was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunTime {
+    pub(super) began: Instant,
+    pub(super) took: Duration,
 }
 
 /// The outputs of one request.
@@ -38,8 +50,14 @@ pub(super) struct SharedRows {
 }
 
 impl Answer {
-    pub(super) fn new(share: Share, inputs: Vec<Tensor>) -> Self {
-        Self { outputs: Outputs(share), inputs }
+    pub(super) fn new(
+        share: Share,
+        inputs: Vec<Tensor>,
+        submitted: Instant,
+        time: RunTime,
+    ) -> Self {
+        let waiting = time.began.saturating_duration_since(submitted);
+        Self { outputs: Outputs(share), inputs, waiting, running: time.took }
     }
 }
 

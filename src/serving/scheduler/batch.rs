@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Share, SharedRows};
+use super::answer::{RunTime, Share, SharedRows};
 use super::job::{Job, Run};
 use super::seat::Seat;
 use crate::domain::tensor::Tensor;
@@ -47,10 +47,10 @@ pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Kept) {
     };
     drop_unwanted(jobs, &run);
     if let [_, _, ..] = jobs[..]
-        && let Some(rows) = run_together(servable, jobs, &run)
+        && let Some((rows, time)) = run_together(servable, jobs, &run)
     {
         for (job, rows) in jobs.drain(..).zip(rows) {
-            job.finish(Ok(Share::Rows(rows)));
+            job.finish(Ok((Share::Rows(rows), time)));
         }
     }
     for job in jobs.drain(..) {
@@ -58,7 +58,8 @@ pub(super) fn run(servable: &Servable, jobs: &mut Vec<Job>, kept: &mut Kept) {
         run.stop().lower();
         if !job.is_called_off() {
             let outcome = attempt(servable, &[&job], &job.request.inputs, Duration::ZERO, &run);
-            job.finish(outcome.map(Share::Whole).map_err(run_failed));
+            let outcome = outcome.map(|(outputs, time)| (Share::Whole(outputs), time));
+            job.finish(outcome.map_err(run_failed));
         }
     }
     run.stop().lower();
@@ -74,13 +75,18 @@ fn drop_unwanted(jobs: &mut Vec<Job>, run: &Arc<Run>) {
     jobs.retain(|job| job.begin(run));
 }
 
-/// The rows of each job; none when they must be run one by one.
-fn run_together(servable: &Servable, jobs: &[Job], run: &Run) -> Option<Vec<SharedRows>> {
+/// The rows of each job, and when they ran; none when they must be run one by one.
+fn run_together(
+    servable: &Servable,
+    jobs: &[Job],
+    run: &Run,
+) -> Option<(Vec<SharedRows>, RunTime)> {
     let began = Instant::now();
     let inputs = gathered(jobs)?;
     let members: Vec<&Job> = jobs.iter().collect();
     let gathering = began.elapsed();
-    let outputs: Arc<[Output]> = attempt(servable, &members, &inputs, gathering, run).ok()?.into();
+    let (outputs, time) = attempt(servable, &members, &inputs, gathering, run).ok()?;
+    let outputs: Arc<[Output]> = outputs.into();
     let total = jobs.iter().filter_map(Job::rows).sum();
     let mut end = 0;
     let shares = jobs.iter().map(|job| {
@@ -92,7 +98,7 @@ fn run_together(servable: &Servable, jobs: &[Job], run: &Run) -> Option<Vec<Shar
     if shares.is_none() {
         servable.run_one_by_one("an output had not as many rows as the requests together");
     }
-    shares
+    shares.map(|shares| (shares, time))
 }
 
 /// One tensor for each input, with the rows of all jobs.
@@ -103,29 +109,33 @@ fn gathered(jobs: &[Job]) -> Option<Vec<Tensor>> {
         .collect()
 }
 
-/// One run of inputs that took so long to put together. Whatever happens in it, the thread goes on.
+/// One run of inputs that took so long to put together, and when it was. Whatever happens in it, the thread goes on.
 fn attempt(
     servable: &Servable,
     jobs: &[&Job],
     inputs: &[Tensor],
     gathering: Duration,
     run: &Run,
-) -> Result<Vec<Output>, RunError> {
-    let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-    let started = Instant::now();
+) -> Result<(Vec<Output>, RunTime), RunError> {
+    let began = Instant::now();
+    let Some(first) = jobs.first() else {
+        return Ok((Vec::new(), RunTime { began, took: Duration::ZERO }));
+    };
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         servable.run(inputs, &first.request.outputs, run.stop())
     }));
-    let running = started.elapsed();
+    let running = began.elapsed();
     servable.queue().observe_run(running, jobs.len());
     let meter = servable.meter();
     let rows = jobs.iter().map(|job| job.rows().unwrap_or(1)).sum();
-    let execution = Execution { requests: jobs.len(), rows, gathering, running };
+    let execution = Execution { rows, gathering, running };
     meter.ran(first.request.role, &execution);
     for job in jobs {
-        meter.waited(started.duration_since(job.submitted));
+        meter.waited(began.duration_since(job.submitted));
     }
-    outcome.unwrap_or_else(|_| Err(RunError::Failed { message: "the run panicked".to_owned() }))
+    let outcome = outcome
+        .unwrap_or_else(|_| Err(RunError::Failed { message: "the run panicked".to_owned() }));
+    outcome.map(|outputs| (outputs, RunTime { began, took: running }))
 }
 
 fn run_failed(error: RunError) -> InferError {

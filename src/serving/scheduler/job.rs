@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::answer::{Answer, Share};
+use super::answer::{Answer, RunTime, Share};
 use super::seat::Seat;
 use crate::domain::batching;
 use crate::domain::route::Role;
@@ -105,13 +105,13 @@ impl Job {
     }
 
     /// Lets go of the run, so that it can be used for another, and answers the caller.
-    pub(super) fn finish(self, outcome: Result<Share, InferError>) {
+    pub(super) fn finish(self, outcome: Result<(Share, RunTime), InferError>) {
         let before = std::mem::replace(&mut *self.hold.lock(), Phase::Done);
         if let Phase::Running(run) = before {
             run.callers.fetch_sub(1, Ordering::Relaxed);
         }
         let answer = match outcome {
-            Ok(share) => Ok(Answer::new(share, self.request.inputs)),
+            Ok((share, time)) => Ok(Answer::new(share, self.request.inputs, self.submitted, time)),
             Err(error) => Err(Unanswered::new(error, self.request.inputs)),
         };
         // A caller who has left does not want to know.
