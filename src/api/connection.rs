@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::crowd::{Crowd, Place};
 use super::grpc::{self, Calls, MessageLimits};
 use super::guard::Guard;
+use super::leftover::Leftover;
 use super::patience::{Patience, Patient};
 use super::problem::Problem;
 use super::standing::{self, Answering, Outgoing};
@@ -202,15 +203,20 @@ impl Connections {
         let ConnectionLimits { max_header, header_timeout, answer_timeout, .. } = self.limits;
         let patience = Patience { headers: header_timeout, answer: answer_timeout };
         let stream = Patient::new(stream, patience, standing.clone());
-        let service = service_fn(move |request| {
+        let leftover = Leftover::default();
+        let service = service_fn(move |request: Request<Incoming>| {
             let (shared, standing) = (shared.clone(), standing.clone());
+            let leftover = leftover.clone();
             async move {
                 let answering = Answering::begin(&standing);
-                let request = request.map(|body: Incoming| {
-                    Body::new(standing::Incoming::new(body, standing.clone()))
+                let is_asked_for = !request.headers().contains_key(header::EXPECT);
+                let request = request.map(|body| {
+                    Body::new(leftover.of(standing::Incoming::new(body, standing.clone())))
                 });
                 let (mut response, part) = answer(&shared, peer, request).await;
-                if shared.closing.load(Ordering::Acquire) {
+                let ends = response.headers().contains_key(header::CONNECTION)
+                    || !leftover.is_gone(is_asked_for).await;
+                if ends || shared.closing.load(Ordering::Acquire) {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }

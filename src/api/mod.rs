@@ -18,6 +18,7 @@ mod grpc;
 mod guard;
 mod health;
 mod json;
+mod leftover;
 mod models;
 mod patience;
 mod predict;

@@ -6,6 +6,7 @@ mod crowds;
 mod endless;
 mod pipelined;
 mod unread;
+mod unwanted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
