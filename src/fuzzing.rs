@@ -6,7 +6,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use crate::config::{ModelConfig, ServerConfig};
+use crate::config::{ModelConfig, ModelTexts, Outline, ServerConfig, SettingsText};
 use crate::repository::contract::{ContractLimits, check_file};
 
 /// The check of a model's file, beside which there are the files of a folder: it says yes, or one printable sentence.
@@ -39,6 +39,22 @@ pub fn settings(text: &str) {
     }
     if let Err(error) = ModelConfig::parse(text, "model.toml") {
         assert!(!error.to_string().is_empty());
+    }
+}
+
+/// A text as Triton's `config.pbtxt`, first alone and then beside a file that it may name.
+pub fn config_pbtxt(text: &str) {
+    let outline = Outline::of(text);
+    let file = SettingsText { file: "m/config.pbtxt".to_owned(), text: text.to_owned() };
+    let mut texts = ModelTexts { triton: Some(file), ..ModelTexts::default() };
+    let Ok(model) = "m".parse() else { return };
+    for beside in [Vec::new(), outline.files] {
+        texts.beside = beside.into_iter().map(|name| (name, "cat\ndog\n".to_owned())).collect();
+        if let Err(error) = ModelConfig::of_texts(&texts, &model) {
+            let sentences = error.to_string();
+            assert!(sentences.lines().all(|line| line.starts_with("m/config.pbtxt:")));
+            sentences.lines().for_each(assert_is_printable);
+        }
     }
 }
 

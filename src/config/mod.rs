@@ -1,5 +1,5 @@
-//! Settings: of the server (`greenroom.toml`) and of one model (`model.toml`), right as a whole or refused
-//! as a whole.
+//! Settings: of the server (`greenroom.toml`) and of one model (`model.toml`, Triton's `config.pbtxt`), right as a
+//! whole or refused as a whole.
 //!
 //! A setting may come from four places: default < file < environment < flag. They are laid over each other
 //! before any of them is understood, and every value remembers where it stands, so that each complaint
@@ -11,7 +11,7 @@
 //! flags, a `section` reads typed keys out of both and remembers what it was asked for (that is how it
 //! knows which keys are unknown and which known one is near), `value` has the kinds of values, and
 //! `keys`, `model`, `rollout` and `gates` say what the keys are. `inactive` lists what this version
-//! understands but does not act on yet.
+//! understands but does not act on yet. `triton` understands `config.pbtxt`, and `texts` lays `model.toml` over it.
 
 mod error;
 mod gates;
@@ -24,6 +24,8 @@ mod rollout;
 mod section;
 mod server;
 mod source;
+mod texts;
+mod triton;
 mod value;
 
 pub use error::{ConfigError, Problem};
@@ -38,4 +40,6 @@ pub use server::{
     LogConfig, LogFormat, LogLevel, MetricsCompat, MetricsConfig, MetricsListen, RepositoryConfig,
     ServerConfig, ServerSchedulerConfig, ShadowConfig, ShadowMode, ShutdownConfig, WebhookConfig,
 };
+pub use texts::{ModelTexts, SettingsText};
+pub use triton::{Declared, DeclaredTensor, Outline};
 pub use value::TimeWindow;

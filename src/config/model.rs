@@ -11,6 +11,7 @@ use super::layers::Overlay;
 use super::rollout::RolloutConfig;
 use super::section::{Findings, Section};
 use super::source::{Entry, parse};
+use super::triton::Declared;
 use super::value::{
     Parsed, Wrong, alternatives, duration, list_of, names, number, one_of, positive_duration, some,
     whole,
@@ -38,6 +39,8 @@ pub struct ModelConfig {
     pub gates: GatesConfig,
     /// `[outputs.NAME]`: how outputs are compared, where that is not to be inferred.
     pub outputs: BTreeMap<String, OutputConfig>,
+    /// What `config.pbtxt` declares the model to take and give, to be compared with the model (nothing).
+    pub declared: Declared,
     /// Sentences to warn with: settings that were made, and that this version does not act on yet.
     pub inactive: Vec<String>,
 }
@@ -50,6 +53,8 @@ pub enum VersionsKept {
     Stable,
     /// Every version that is there.
     All,
+    /// So many, the newest that can be served. Only `config.pbtxt` has a word for this.
+    Newest(usize),
     /// These.
     Only(Vec<VersionLabel>),
 }
@@ -125,10 +130,15 @@ impl Default for SessionConfig {
 impl ModelConfig {
     /// Understands the text of a settings file; `file_name` is what problems call it.
     pub fn parse(text: &str, file_name: &str) -> Result<ModelConfig, ConfigError> {
+        Self::default().overlaid(text, file_name)
+    }
+
+    /// Lays such a text over what is set already.
+    pub(super) fn overlaid(self, text: &str, file_name: &str) -> Result<ModelConfig, ConfigError> {
         let tree = parse(text, Path::new(file_name))
             .map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         let (mut config, mut findings) = Findings::read(tree, Overlay::new(), |root| {
-            let mut config = Self::default();
+            let mut config = self.clone();
             config.read(root);
             config
         });
@@ -137,7 +147,7 @@ impl ModelConfig {
             config.rollout.refuse_clashes(&mut findings);
             config.gates.refuse_clashes(&mut findings);
         }
-        config.inactive = inactive::of_model(&findings);
+        config.inactive.extend(inactive::of_model(&findings));
         findings.into_result().map(|()| config)
     }
 

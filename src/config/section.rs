@@ -284,7 +284,10 @@ impl Findings {
 }
 
 /// The known key that the unknown one was probably meant to be: misspelt, or in the wrong table.
-fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k String>) -> Option<&'k String> {
+pub(super) fn nearest<'k, K: AsRef<str> + ?Sized>(
+    unknown: &str,
+    known: impl Iterator<Item = &'k K>,
+) -> Option<&'k K> {
     const MISPLACED: usize = 2;
     let length = unknown.chars().count();
     if length > 100 {
@@ -292,8 +295,8 @@ fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k String>) -> Option
     }
     let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
     let wanted = unknown.to_lowercase().replace('-', "_");
-    let distance = |key: &String| match strsim::damerau_levenshtein(&wanted, key) {
-        far if far > MISPLACED && last(&wanted) == last(key) => MISPLACED,
+    let distance = |key: &K| match strsim::damerau_levenshtein(&wanted, key.as_ref()) {
+        far if far > MISPLACED && last(&wanted) == last(key.as_ref()) => MISPLACED,
         distance => distance,
     };
     known

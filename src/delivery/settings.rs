@@ -31,14 +31,19 @@ pub(super) fn kept_revisions(release: &Release, kept: &VersionsKept) -> Vec<Revi
     }
     let is_kept = |label| match kept {
         VersionsKept::Stable => false,
-        VersionsKept::All => true,
+        VersionsKept::All | VersionsKept::Newest(_) => true,
         VersionsKept::Only(labels) => labels.contains(label),
+    };
+    let most = match kept {
+        VersionsKept::Newest(count) => *count,
+        VersionsKept::Stable | VersionsKept::All | VersionsKept::Only(_) => usize::MAX,
     };
     release
         .labels()
         .iter()
         .rev()
         .filter(|(label, digest)| is_kept(label) && release.why_not(digest).is_none())
+        .take(most)
         .map(|(label, digest)| Revision { label: label.clone(), digest: *digest })
         .collect()
 }
