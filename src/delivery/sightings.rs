@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::controller::Controller;
 use super::round::Happening;
 use super::settings::Settings;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelTexts};
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Event, Seen};
 use crate::repository::Sighting;
@@ -21,11 +21,11 @@ impl Controller {
                     self.fleet.stored(&model, content, file);
                     seen.entry(model).or_default().push(Seen { place, digest: content.digest });
                 }
-                Sighting::Settings { model, text, file } => {
+                Sighting::Settings { model, texts, .. } => {
                     if self.releases.contains_key(&model) {
                         happenings.push(happening(model.clone(), Event::SettingsChanged));
                     }
-                    self.read_settings(model, text, &file);
+                    self.read_settings(model, texts);
                 }
                 Sighting::Gone { model, place, file } => {
                     tracing::warn!(model.name = %model, "`{file}` is gone; what it was goes on from the store");
@@ -61,9 +61,8 @@ impl Controller {
     }
 
     /// Good settings apply at once; bad ones are refused, and the old ones stay.
-    fn read_settings(&mut self, model: ModelName, text: Option<String>, file: &str) {
-        let parsed =
-            text.map_or_else(|| Ok(ModelConfig::default()), |text| ModelConfig::parse(&text, file));
+    fn read_settings(&mut self, model: ModelName, texts: Option<ModelTexts>) {
+        let parsed = ModelConfig::of_texts(&texts.unwrap_or_default(), &model);
         self.touched.insert(model.clone());
         let settings = self.settings.entry(model.clone()).or_default();
         match parsed {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::check::{Checker, Facts};
+use super::declared::check_declared;
 use super::features::check_features;
 use super::not_loaded::NotLoaded;
 use super::registry::Registry;
@@ -197,6 +198,7 @@ impl LoaderParts {
         if let Some(promise) = promise {
             promise.check(session.signature()).map_err(NotLoaded::Unfit)?;
         }
+        check_declared(&config.declared, session.signature()).map_err(NotLoaded::Misfit)?;
         check_features(&config.features, session.signature()).map_err(NotLoaded::Misfit)?;
         enter(VersionState::WarmingUp);
         self.warm_up(&session, model, &revision.label)?;

@@ -12,6 +12,7 @@
 pub(crate) mod check;
 mod checking;
 pub(crate) mod contract;
+mod declared;
 mod features;
 mod fingerprint;
 mod intake;

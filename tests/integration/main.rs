@@ -48,6 +48,7 @@ mod simulate;
 mod simulation_tables;
 mod start_up;
 mod trial;
+mod triton_repository;
 mod undo;
 mod v1_metadata;
 mod v2;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use self::model::{Absence, KnownModel};
 use self::sighting::{Portion, Report};
 use super::fingerprint::Fingerprint;
-use super::layout::{self, Listing};
+use super::layout::{self, Listing, ModelFiles};
 use super::store::ContentStore;
 use crate::domain::model::{Digest, ModelName};
 
@@ -129,7 +129,10 @@ impl Intake {
         {
             return Ok(false);
         }
-        let listing = layout::list(&self.root)?;
+        let names = self.models.iter().filter_map(|(model, known)| {
+            known.model_file().map(|name| (model.clone(), name.to_owned()))
+        });
+        let listing = layout::list(&self.root, &names.collect())?;
         let before = self.last.take().filter(|last| last.listing.saw_the_same(&listing));
         let since = before.as_ref().map_or(now, |last| last.since);
         self.last = Some(LastLook { listing, since, read: now });
@@ -153,11 +156,13 @@ impl Intake {
             sightings
                 .push(Sighting::Warning(format!("the models' folder `{root}` can be read again")));
         }
-        self.tell_warnings(&last.listing, sightings);
         self.tell_missing(now, &last.listing, sightings);
         let mut portion = Portion::default();
         for (name, files) in &last.listing.models {
             let known = self.models.entry(name.clone()).or_default();
+            if !known.has_returned(files) {
+                continue;
+            }
             known.see(
                 files,
                 &mut Report {
@@ -171,6 +176,15 @@ impl Intake {
                 },
             );
         }
+        let is_misread = |(name, files): (&ModelName, &ModelFiles)| {
+            self.models.get(name).is_some_and(|known| !known.is_read_right(files))
+        };
+        if last.listing.models.iter().any(is_misread) {
+            // Settings that were just read say what the models are called: the files are to be looked at as such.
+            self.next_look = Some(now);
+            return;
+        }
+        self.tell_warnings(&last.listing, sightings);
         self.is_first = false;
         self.device = Some(last.listing.device);
         self.next_look = self.models.values().filter_map(KnownModel::next_look).min();
@@ -191,7 +205,7 @@ impl Intake {
         let absence = Absence { due: now + self.settle, is_mounted_anew };
         let mut missing = Vec::new();
         self.models.retain(|name, known| {
-            if listing.models.contains_key(name) {
+            if listing.models.get(name).is_some_and(|files| known.has_returned(files)) {
                 return true;
             }
             let is_kept = known.miss(absence, name, sightings);

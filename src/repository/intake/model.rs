@@ -71,21 +71,51 @@ impl KnownModel {
         }
     }
 
+    /// What the settings call the model in its versions' folders, where they do.
+    pub(super) fn model_file(&self) -> Option<&str> {
+        self.settings.outline().model_file.as_deref()
+    }
+
+    /// Whether its files were looked at by the name that its settings give.
+    pub(super) fn is_read_right(&self, files: &ModelFiles) -> bool {
+        files.settings.triton.is_none() || self.model_file() == files.model_file.as_deref()
+    }
+
+    /// Whether these are files of a model that is there: settings alone are what is left of one that had versions.
+    pub(super) fn has_returned(&self, files: &ModelFiles) -> bool {
+        let is_there = !files.versions.is_empty() || files.problem.is_some();
+        is_there || !self.places.values().any(KnownPlace::is_known)
+    }
+
     /// Its files are there.
     pub(super) fn see(&mut self, files: &ModelFiles, report: &mut Report<'_>) {
         self.presence = Presence::Seen;
         if let Some(problem) = &files.problem {
             return self.tell_problem(problem, report);
         }
-        let readiness = self.settings.see(files.settings.as_ref(), report);
+        let readiness = self.settings.see(&files.settings, report);
+        if matches!(readiness, Readiness::Ready) && !self.is_read_right(files) {
+            return;
+        }
+        let chosen = self.settings.outline().versions.clone();
+        let is_chosen = |place: &Place| match (place, &chosen) {
+            (Place::Labelled(label), Some(chosen)) => chosen.contains(label),
+            (Place::Flat | Place::Labelled(_), _) => true,
+        };
+        let has_none = !files.versions.keys().any(is_chosen);
         match &readiness {
+            Readiness::Ready if has_none => {
+                let problem =
+                    self.settings.why_no_version(report.model, !files.versions.is_empty());
+                self.tell_problem(&problem, report);
+            }
             Readiness::Ready => self.tell_no_problem(report),
             Readiness::Waiting => {}
             Readiness::Problem(problem) => self.tell_problem(problem, report),
         }
-        self.forget_missing(files, report);
+        self.forget_missing(|place| files.versions.contains_key(place) && is_chosen(place), report);
         let may_take = matches!(readiness, Readiness::Ready);
-        for (place, found) in &files.versions {
+        for (place, found) in files.versions.iter().filter(|(place, _)| is_chosen(place)) {
             let known = self.places.entry(place.clone()).or_default();
             known.see(place, found, may_take, report);
         }
@@ -138,10 +168,9 @@ impl KnownModel {
         self.places.values_mut().for_each(KnownPlace::vanish);
     }
 
-    fn forget_missing(&mut self, files: &ModelFiles, report: &mut Report<'_>) {
-        let is_missing = |place: &Place| !files.versions.contains_key(place);
+    fn forget_missing(&mut self, is_there: impl Fn(&Place) -> bool, report: &mut Report<'_>) {
         let gone =
-            self.places.extract_if(.., |place, known| is_missing(place) && known.miss(report));
+            self.places.extract_if(.., |place, known| !is_there(place) && known.miss(report));
         let gone: Vec<(Place, KnownPlace)> = gone.collect();
         for (place, known) in gone {
             known.gone(place, report);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::store::{Content, ContentStore};
+use crate::config::ModelTexts;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::Place;
 
@@ -24,7 +25,7 @@ pub enum Sighting {
     /// The folder cannot be read. Nothing is to change.
     RootUnreadable { reason: String },
     /// The model's settings appeared, changed, or went away.
-    Settings { model: ModelName, text: Option<String>, file: String },
+    Settings { model: ModelName, texts: Option<ModelTexts>, file: String },
     /// None of the model's files can be used. It stays as it is until that is settled.
     Problem { model: ModelName, reason: String },
     /// That is settled.

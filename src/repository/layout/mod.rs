@@ -2,25 +2,27 @@
 //!
 //! Three layouts, told apart for each model and usable side by side: `NAME.onnx`, `NAME/VERSION.onnx` and
 //! `NAME/VERSION/model.onnx` (or whatever the only `.onnx` file in there is called) with everything that lies
-//! beside it. Settings are in `NAME.toml` or `NAME/model.toml`.
+//! beside it. Settings are in `NAME.toml` or `NAME/model.toml`, and Triton's in `NAME/config.pbtxt`: a folder that has
+//! it is a model even without a version, and only folders with a number as their name are versions in it.
 //!
 //! This part only looks and never opens a file; what it saw may be half-written or gone a moment later.
 
+mod settings;
 mod trail;
 mod version;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::trail::Trail;
 use self::version::NoVersion;
 use self::walk::{Entry, Kind, Walk};
-use super::fingerprint::Stamp;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::Place;
 
+pub(super) use self::settings::{SettingsFile, SettingsFiles};
 pub(super) use self::trail::Care;
 pub(super) use self::version::{MODEL, VersionFile, VersionFiles};
 
@@ -40,7 +42,9 @@ pub(super) struct Listing {
 pub(super) struct ModelFiles {
     pub(super) versions: BTreeMap<Place, Result<VersionFiles, Unreadable>>,
     /// The model's settings, where there are some.
-    pub(super) settings: Option<SettingsFile>,
+    pub(super) settings: SettingsFiles,
+    /// What the model is called in its versions' folders, where the look was told.
+    pub(super) model_file: Option<String>,
     /// Why none of it can be used.
     pub(super) problem: Option<String>,
 }
@@ -54,25 +58,19 @@ pub(super) struct Unreadable {
     pub(super) reason: String,
 }
 
-/// The file of a model's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SettingsFile {
-    pub(super) path: PathBuf,
-    /// From the models' folder on; this is what is shown.
-    pub(super) file: String,
-    pub(super) stamp: Stamp,
-}
+/// What models are called in their versions' folders, where not as everywhere.
+pub(super) type ModelFileNames = BTreeMap<ModelName, String>;
 
 /// Looks at the folder.
 ///
 /// # Errors
 /// When the folder itself cannot be read. What cannot be read inside is a problem of its model alone.
-pub(super) fn list(root: &Path) -> io::Result<Listing> {
+pub(super) fn list(root: &Path, names: &ModelFileNames) -> io::Result<Listing> {
     let mut walk = Walk::below(root.canonicalize()?);
     let device = walk.stamp(root)?.device;
     let real_root = walk.root().to_path_buf();
     let entries = walk.entries(&real_root)?;
-    let mut list = List { walk, models: BTreeMap::new(), warnings: Vec::new() };
+    let mut list = List { walk, names, models: BTreeMap::new(), warnings: Vec::new() };
     for entry in entries.iter().filter(|entry| !entry.is_temporary()) {
         match (list.walk.kind(entry), entry.onnx_stem()) {
             (Kind::File, Some(stem)) => list.add_single_file(entry, stem, &entries),
@@ -101,13 +99,14 @@ impl Listing {
 }
 
 /// A listing being made.
-struct List {
+struct List<'n> {
     walk: Walk,
+    names: &'n ModelFileNames,
     models: BTreeMap<ModelName, ModelFiles>,
     warnings: Vec<String>,
 }
 
-impl List {
+impl List<'_> {
     /// `NAME.onnx`, with settings in `NAME.toml`.
     fn add_single_file(&mut self, entry: &Entry, stem: &str, beside: &[Entry]) {
         let version = VersionFiles::of_file(&mut self.walk, &entry.path);
@@ -115,7 +114,7 @@ impl List {
         let Some(name) = self.model_name(stem) else { return };
         let mut model = ModelFiles::default();
         model.versions.insert(Place::Flat, version);
-        self.add_settings(&mut model, beside, &format!("{stem}.toml"));
+        model.look_for_settings(&mut self.walk, beside, &format!("{stem}.toml"), None);
         self.add_model(name, model);
     }
 
@@ -125,9 +124,19 @@ impl List {
             Ok(children) => children,
             Err(error) => return self.add_unreadable(&folder.name, &folder.name, &error),
         };
-        let mut model = ModelFiles::default();
+        let is_triton = settings::has_triton(&children);
+        let model_file = self.names.get(folder.name.as_str()).cloned().filter(|_| is_triton);
+        let mut model = ModelFiles { model_file, ..ModelFiles::default() };
         for child in children.iter().filter(|child| !child.is_temporary()) {
-            let Some((label, version)) = self.child(child) else { continue };
+            let name = model.model_file.as_deref();
+            let Some((label, version)) = self.child(child, name) else { continue };
+            if is_triton && child.onnx_stem().is_none() && !is_number(label) {
+                self.leave_out(
+                    child,
+                    "beside `config.pbtxt` only a folder named by a number is a version",
+                );
+                continue;
+            }
             match label.parse() {
                 Ok(label) => {
                     let known = model.versions.insert(Place::Labelled(label), version);
@@ -141,11 +150,11 @@ impl List {
                 }
             }
         }
-        if model.versions.is_empty() {
+        if model.versions.is_empty() && !is_triton {
             return; // a folder without models is nobody's model
         }
         let Some(name) = self.model_name(&folder.name) else { return };
-        self.add_settings(&mut model, &children, "model.toml");
+        model.look_for_settings(&mut self.walk, &children, "model.toml", Some(settings::TRITON));
         self.add_model(name, model);
     }
 
@@ -153,11 +162,12 @@ impl List {
     fn child<'a>(
         &mut self,
         child: &'a Entry,
+        name: Option<&str>,
     ) -> Option<(&'a str, Result<VersionFiles, Unreadable>)> {
         let stem = child.onnx_stem();
         let version = match (self.walk.kind(child), stem) {
             (Kind::File, Some(_)) => VersionFiles::of_file(&mut self.walk, &child.path),
-            (Kind::Folder, _) => VersionFiles::of_folder(&mut self.walk, &child.path),
+            (Kind::Folder, _) => VersionFiles::of_folder(&mut self.walk, &child.path, name),
             (Kind::Unknown(error), _) => {
                 Err(NoVersion::unreadable(self.walk.shown(&child.path), &error))
             }
@@ -211,28 +221,6 @@ impl List {
         }
     }
 
-    /// Settings that are there and cannot be read must not be mistaken for none.
-    fn add_settings(&mut self, model: &mut ModelFiles, among: &[Entry], name: &str) {
-        let found = among.binary_search_by(|entry| entry.name.as_str().cmp(name));
-        let Some(entry) = found.ok().map(|at| &among[at]) else { return };
-        let file = self.walk.shown(&entry.path);
-        let stamp = match self.walk.kind(entry) {
-            Kind::File => self.walk.stamp(&entry.path),
-            Kind::Folder | Kind::Other => return,
-            Kind::Stray(why) => Err(io::Error::other(why)),
-            Kind::Unknown(error) => Err(error),
-        };
-        match stamp {
-            Ok(stamp) => {
-                model.settings = Some(SettingsFile { path: entry.path.clone(), file, stamp })
-            }
-            Err(error) => {
-                let problem = format!("`{file}` cannot be read: {error}");
-                model.problem = model.problem.take().or(Some(problem));
-            }
-        }
-    }
-
     fn model_name(&mut self, text: &str) -> Option<ModelName> {
         text.parse().map_err(|error| self.warnings.push(format!("left out: {error}"))).ok()
     }
@@ -241,6 +229,12 @@ impl List {
         let file = self.walk.shown(&entry.path);
         self.warnings.push(format!("`{file}` is left out: {why}"));
     }
+}
+
+/// A whole number without zeros before it, as Triton numbers versions.
+fn is_number(label: &str) -> bool {
+    let is_digits = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits && (label == "0" || !label.starts_with('0'))
 }
 
 fn two_layouts(name: &ModelName) -> String {

@@ -25,7 +25,7 @@ impl Folder {
     }
 
     fn list(&self) -> Listing {
-        list(self.root()).unwrap()
+        list(self.root(), &BTreeMap::new()).unwrap()
     }
 
     /// `model: label=file label=file` a line.
@@ -79,7 +79,8 @@ fn the_three_layouts_live_side_by_side() {
     );
     let listing = folder.list();
     assert_eq!(listing.warnings, Vec::<String>::new());
-    let settings = |model: &str| listing.models[model].settings.as_ref().map(|it| it.file.as_str());
+    let settings =
+        |model: &str| listing.models[model].settings.toml.as_ref().map(|it| it.file.as_str());
     assert_eq!(settings("flat"), Some("flat.toml"));
     assert_eq!(settings("files"), Some("files/model.toml"));
     assert_eq!(settings("folders"), None);
@@ -258,4 +259,41 @@ fn every_change_makes_a_listing_out_of_date() {
         fs::rename(root.join("m/..next"), root.join("m/..data")).unwrap();
     }));
     assert!(!is_noticed(&|| fs::write(root.join("m/..2025/1.onnx"), b"not linked to").unwrap()));
+}
+
+#[test]
+fn a_folder_of_tritons_has_numbered_versions_and_nothing_else() {
+    let folder = Folder::with(&[
+        "m/config.pbtxt",
+        "m/labels.txt",
+        "m/1/model.onnx",
+        "m/10/model.onnx/model.onnx",
+        "m/10/model.onnx/weights",
+        "m/02/model.onnx",
+        "m/old/model.onnx",
+        "m/warmup/picture",
+        "empty/config.pbtxt",
+    ]);
+    assert_eq!(folder.seen(), ["empty:", "m: 1=m/1/model.onnx 10=m/10/model.onnx/model.onnx"]);
+    let listing = folder.list();
+    let settings = &listing.models["m"].settings;
+    assert_eq!(settings.triton.as_ref().map(|file| file.file.as_str()), Some("m/config.pbtxt"));
+    assert!(settings.beside.iter().map(|file| file.name.as_str()).eq(["labels.txt"]));
+    let left_out =
+        "is left out: beside `config.pbtxt` only a folder named by a number is a version";
+    assert_eq!(listing.warnings, [format!("`m/02` {left_out}"), format!("`m/old` {left_out}")]);
+}
+
+#[test]
+fn a_model_is_found_by_the_name_that_its_settings_give() {
+    let files =
+        ["m/config.pbtxt", "m/1/net.onnx", "m/1/other.onnx", "n/1/net.onnx", "n/1/model.onnx"];
+    let folder = Folder::with(&files);
+    let names = ["m", "n"].map(|model| (model.parse().unwrap(), "net.onnx".to_owned()));
+    let listing = list(folder.root(), &names.into_iter().collect()).unwrap();
+    let file =
+        |model: &str| listing.models[model].versions[&label("1")].as_ref().unwrap().file.clone();
+    assert_eq!(file("m"), "m/1/net.onnx");
+    assert_eq!(file("n"), "n/1/model.onnx", "it has no such settings");
+    assert!(listing.models["m"].versions[&label("1")].as_ref().unwrap().is_unchanged());
 }

@@ -41,7 +41,8 @@ struct Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
     File(PathBuf),
-    Folder(PathBuf),
+    /// With what the model in it is called, where that is said.
+    Folder(PathBuf, Option<String>),
 }
 
 /// Why there is no version where one could be.
@@ -78,10 +79,23 @@ impl VersionFiles {
     }
 
     /// A version that is a folder, with everything that is in it.
-    pub(super) fn of_folder(walk: &mut Walk, folder: &Path) -> Result<Self, NoVersion> {
+    pub(super) fn of_folder(
+        walk: &mut Walk,
+        folder: &Path,
+        name: Option<&str>,
+    ) -> Result<Self, NoVersion> {
         let shown = walk.shown(folder);
         let entries = walk.entries(folder).map_err(|error| NoVersion::unreadable(shown, &error))?;
-        let model = model_among(walk, &entries)?.path.clone();
+        // Triton allows `1/model.onnx/model.onnx`: a model with its data in a folder that is called like the model.
+        let wanted = name.unwrap_or(MODEL);
+        let inner = entries.iter().find(|entry| entry.name == wanted);
+        if let Some(inner) = inner
+            && !folder.ends_with(wanted)
+            && matches!(walk.kind(inner), Kind::Folder)
+        {
+            return Self::of_folder(walk, &inner.path, name);
+        }
+        let model = model_among(walk, &entries, name)?.path.clone();
         let file = walk.shown(&model);
         let mut collection = Collection { model: model.clone(), ..Collection::default() };
         collection.add(walk, entries, "", DEEPEST).map_err(|error| NoVersion::Unreadable {
@@ -97,7 +111,7 @@ impl VersionFiles {
             files: collection.files,
             origin: Origin {
                 root: walk.root().to_path_buf(),
-                shape: Shape::Folder(folder.to_path_buf()),
+                shape: Shape::Folder(folder.to_path_buf(), name.map(str::to_owned)),
             },
             file,
         })
@@ -119,7 +133,7 @@ impl VersionFiles {
         let mut walk = Walk::below(self.origin.root.clone());
         let now = match &self.origin.shape {
             Shape::File(path) => Self::of_file(&mut walk, path),
-            Shape::Folder(folder) => Self::of_folder(&mut walk, folder),
+            Shape::Folder(folder, name) => Self::of_folder(&mut walk, folder, name.as_deref()),
         };
         now.is_ok_and(|now| now.fingerprint == self.fingerprint)
     }
@@ -140,11 +154,19 @@ fn check_size(file: &str, stamp: Stamp) -> Result<(), NoVersion> {
         .map_err(|error| NoVersion::Unreadable { file: file.to_owned(), reason: error.to_string() })
 }
 
-/// The model in a version's folder: `model.onnx`, or the only `.onnx` file there is.
-fn model_among<'a>(walk: &mut Walk, entries: &'a [Entry]) -> Result<&'a Entry, NoVersion> {
+/// The model in a version's folder: the one of this name, or else `model.onnx`, or the only `.onnx` file there is.
+fn model_among<'a>(
+    walk: &mut Walk,
+    entries: &'a [Entry],
+    name: Option<&str>,
+) -> Result<&'a Entry, NoVersion> {
     let mut models = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_temporary()) {
-        match entry.onnx_stem().map(|_| walk.kind(entry)) {
+        let may_be_it = match name {
+            Some(name) => entry.name == name,
+            None => entry.onnx_stem().is_some(),
+        };
+        match may_be_it.then(|| walk.kind(entry)) {
             Some(Kind::File) => models.push(entry),
             Some(Kind::Unknown(error)) => {
                 return Err(NoVersion::unreadable(walk.shown(&entry.path), &error));
@@ -252,6 +274,10 @@ impl Collection {
         // model then gives away: that the link is here does not mean that somebody here may read it.
         if stamp.links > 1 && !is_model {
             return Err(CollectError::Linked(name));
+        }
+        // The settings say that another file is the model, so this one's name is taken.
+        if name == MODEL && !is_model {
+            return Ok(());
         }
         let name = if is_model { MODEL.to_owned() } else { name };
         self.files.push(VersionFile { name, path, stamp });

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::layout::list;
@@ -13,7 +14,7 @@ fn store(folders: &Folders) -> ContentStore {
 
 /// The only version of the only model.
 fn version(folders: &Folders) -> VersionFiles {
-    let (_, model) = list(&folders.models()).unwrap().models.pop_first().unwrap();
+    let (_, model) = list(&folders.models(), &BTreeMap::new()).unwrap().models.pop_first().unwrap();
     model.versions.into_values().next().unwrap().unwrap()
 }
 

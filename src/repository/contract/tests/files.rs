@@ -5,6 +5,7 @@ use super::super::super::store::ContentStore;
 use super::super::super::testing::Folders;
 use super::hostile::{Fate, HOSTILE, Hostile};
 use super::*;
+use std::collections::BTreeMap;
 
 /// What is said of a version before anybody loads it; nothing, where that is left to the one who loads it.
 fn said_of(hostile: &Hostile) -> Result<(), String> {
@@ -12,7 +13,7 @@ fn said_of(hostile: &Hostile) -> Result<(), String> {
     let folder = folders.path("m/1");
     std::fs::create_dir_all(&folder).unwrap();
     (hostile.write)(&folder);
-    let (_, model) = list(&folders.models()).unwrap().models.pop_first().unwrap();
+    let (_, model) = list(&folders.models(), &BTreeMap::new()).unwrap().models.pop_first().unwrap();
     let version = model.versions.into_values().next().unwrap();
     let files = version.map_err(|unreadable| unreadable.reason)?;
     let store = ContentStore::open(&folders.state()).unwrap();

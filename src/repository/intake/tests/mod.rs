@@ -69,8 +69,12 @@ impl Scene {
                 format!("{models:?} vanished").replace("ModelName", "")
             }
             Sighting::RootUnreadable { reason } => format!("root unreadable: {reason}"),
-            Sighting::Settings { file, text: Some(text), .. } => format!("{file} says `{text}`"),
-            Sighting::Settings { file, text: None, .. } => format!("{file} says nothing more"),
+            Sighting::Settings { file, texts: Some(texts), .. } => {
+                let said = texts.triton.iter().chain(&texts.toml).map(|file| file.text.as_str());
+                let said = said.chain(texts.beside.values().map(String::as_str));
+                format!("{file} says `{}`", said.collect::<Vec<_>>().join("` and `"))
+            }
+            Sighting::Settings { file, texts: None, .. } => format!("{file} says nothing more"),
             Sighting::Problem { reason, .. } => format!("problem: {reason}"),
             Sighting::ProblemGone { model } => format!("no problem with {model}"),
             Sighting::Warning(sentence) => sentence.clone(),
