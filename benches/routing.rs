@@ -35,6 +35,7 @@ fn servable(session: &Arc<Session>, version: u8) -> Arc<Servable> {
             naming: Naming::default(),
             limits: QueueLimits::default(),
             batching: Batching::Auto,
+            max_request_rows: None,
             max_batch_rows: 64,
         },
     }))

@@ -49,7 +49,7 @@ pub fn config_pbtxt(text: &str) {
     let mut texts = ModelTexts { triton: Some(file), ..ModelTexts::default() };
     let Ok(model) = "m".parse() else { return };
     for beside in [Vec::new(), outline.files] {
-        texts.beside = beside.into_iter().map(|name| (name, "cat\ndog\n".to_owned())).collect();
+        texts.beside = beside.into_iter().map(|name| (name, "cat\ndog\n".into())).collect();
         if let Err(error) = ModelConfig::of_texts(&texts, &model) {
             let sentences = error.to_string();
             assert!(sentences.lines().all(|line| line.starts_with("m/config.pbtxt:")));

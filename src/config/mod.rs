@@ -32,7 +32,8 @@ pub use error::{ConfigError, Problem};
 pub use gates::{ErrorGate, GatesConfig, LatencyGate, OutputGate};
 pub use layers::{Overrides, environment};
 pub use model::{
-    ModelConfig, ModelSchedulerConfig, OutputConfig, Provider, SessionConfig, VersionsKept,
+    GraphOptimization, ModelConfig, ModelSchedulerConfig, OutputConfig, Provider, SessionConfig,
+    VersionsKept,
 };
 pub use rollout::{RolloutConfig, ShadowStageConfig};
 pub use server::{
@@ -40,6 +41,8 @@ pub use server::{
     LogConfig, LogFormat, LogLevel, MetricsCompat, MetricsConfig, MetricsListen, RepositoryConfig,
     ServerConfig, ServerSchedulerConfig, ShadowConfig, ShadowMode, ShutdownConfig, WebhookConfig,
 };
-pub use texts::{ModelTexts, SettingsText};
-pub use triton::{Declared, DeclaredTensor, Outline};
+pub use texts::{Beside, ModelTexts, SettingsText};
+pub use triton::{
+    Declared, DeclaredTensor, Fill, Outline, WARM_UP_FOLDER, WarmUpInput, WarmUpSample,
+};
 pub use value::TimeWindow;

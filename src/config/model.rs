@@ -11,7 +11,7 @@ use super::layers::Overlay;
 use super::rollout::RolloutConfig;
 use super::section::{Findings, Section};
 use super::source::{Entry, parse};
-use super::triton::Declared;
+use super::triton::{Declared, WarmUpSample};
 use super::value::{
     Parsed, Wrong, alternatives, duration, list_of, names, number, one_of, positive_duration, some,
     whole,
@@ -41,6 +41,8 @@ pub struct ModelConfig {
     pub outputs: BTreeMap<String, OutputConfig>,
     /// What `config.pbtxt` declares the model to take and give, to be compared with the model (nothing).
     pub declared: Declared,
+    /// Requests that each version answers before it is ready, which only `config.pbtxt` can name (none).
+    pub warm_up: Vec<WarmUpSample>,
     /// Sentences to warn with: settings that were made, and that this version does not act on yet.
     pub inactive: Vec<String>,
 }
@@ -83,6 +85,25 @@ pub struct SessionConfig {
     pub intra_op_threads: usize,
     /// Who executes the model, the first that can (the CPU).
     pub providers: Vec<Provider>,
+    /// How far the graph is optimized. Only `config.pbtxt` has a word for this (all that there is).
+    pub optimization: GraphOptimization,
+    /// Whether the memory of a run is kept for the next; none where the trial finds out what is faster. Only
+    /// `config.pbtxt` has a word for this, too (none).
+    pub keeps_memory: Option<bool>,
+}
+
+/// How far ONNX Runtime rewrites a graph into one that gives the same answers faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GraphOptimization {
+    /// Not at all.
+    Off,
+    /// What is known before a run is computed once, and what nobody uses is left out.
+    Basic,
+    /// Nodes are joined as well.
+    Extended,
+    /// All that there is.
+    #[default]
+    All,
 }
 
 /// Who executes a model; those that this build has.
@@ -123,7 +144,12 @@ impl Default for ModelSchedulerConfig {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { intra_op_threads: 0, providers: vec![Provider::Cpu] }
+        Self {
+            intra_op_threads: 0,
+            providers: vec![Provider::Cpu],
+            optimization: GraphOptimization::All,
+            keeps_memory: None,
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::error::ConfigError;
 use super::model::ModelConfig;
 use super::triton;
@@ -14,9 +16,12 @@ pub struct ModelTexts {
     pub toml: Option<SettingsText>,
     /// Triton's `config.pbtxt`.
     pub triton: Option<SettingsText>,
-    /// Files beside `config.pbtxt` that it names, by name.
-    pub beside: BTreeMap<String, String>,
+    /// Files beside `config.pbtxt` that it names.
+    pub beside: Beside,
 }
+
+/// What is in files, by their names from the model's folder on.
+pub type Beside = BTreeMap<String, Bytes>;
 
 /// A file's text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use super::handle::Delivery;
 use super::journal::JournalReader;
 use super::pairings::{Pairings, Versions};
-use super::settings::{Settings, kept_revisions};
+use super::settings::{MadeBy, Settings, kept_revisions};
 use super::trials::Trials;
-use crate::config::{ModelConfig, SessionConfig, VersionsKept};
+use crate::config::{ModelConfig, VersionsKept};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{Digest, ModelName};
 use crate::domain::rollout::{Contract, Event, LoadFailure, Pair, Phase, Release, Revision};
@@ -70,7 +70,7 @@ pub struct FleetParts {
 #[derive(Debug)]
 struct Loaded {
     servable: Arc<Servable>,
-    session: SessionConfig,
+    made_by: MadeBy,
 }
 
 impl Fleet {
@@ -137,7 +137,7 @@ impl Fleet {
         if is_awaited {
             self.loading.remove(&key);
         }
-        let session = order.config.session;
+        let made_by = MadeBy::of(&order.config);
         let versions = self.loaded.entry(model.clone()).or_default();
         let before = versions.get_mut(&digest);
         match (outcome, before) {
@@ -150,12 +150,12 @@ impl Fleet {
                 if let Some(before) = before {
                     self.parts.reaper.retire(before.servable.clone(), None);
                 }
-                versions.insert(digest, Loaded { servable, session });
+                versions.insert(digest, Loaded { servable, made_by });
                 Some((model, Event::Loaded(digest)))
             }
             (Err(_), Some(before)) => {
                 // Only its session was to be made anew: the one that is there goes on.
-                before.session = session;
+                before.made_by = made_by;
                 self.parts.registry.enter(&model, &digest, VersionState::Ready, SystemTime::now());
                 None
             }
@@ -294,7 +294,7 @@ impl Fleet {
     ) {
         let (key, config) = ((model.clone(), revision.digest), settings.config());
         let known = self.loaded.get(model).and_then(|loaded| loaded.get(&revision.digest));
-        let is_up_to_date = known.is_some_and(|loaded| loaded.session == config.session);
+        let is_up_to_date = known.is_some_and(|loaded| loaded.made_by == MadeBy::of(&config));
         let held_to = release.contract(&revision.digest);
         if is_up_to_date || self.loading.get(&key) == Some(&held_to) {
             return;

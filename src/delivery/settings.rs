@@ -1,6 +1,6 @@
-//! What is known of a model's settings, and which versions they keep loaded.
+//! What is known of a model's settings, which versions they keep loaded, and which of them a loaded one was made by.
 
-use crate::config::{ModelConfig, VersionsKept};
+use crate::config::{Declared, ModelConfig, SessionConfig, VersionsKept};
 use crate::domain::rollout::{Release, Revision};
 
 /// What is known of a model's settings.
@@ -21,6 +21,20 @@ impl Settings {
             Self::Good(config) => ModelConfig::clone(config),
             Self::Default | Self::Bad(_) => ModelConfig::default(),
         }
+    }
+}
+
+/// The settings that a session is made by: with others it is made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MadeBy {
+    session: SessionConfig,
+    declared: Declared,
+}
+
+impl MadeBy {
+    pub(super) fn of(config: &ModelConfig) -> Self {
+        let (session, declared) = (config.session.clone(), config.declared.without_places());
+        Self { session, declared }
     }
 }
 

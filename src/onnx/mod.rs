@@ -20,9 +20,10 @@ mod stop;
 
 pub use error::{LoadError, LookedAt, RunError, RuntimeError};
 pub use output::Output;
+pub use probe::random_tensor;
 pub use rejection::Rejection;
 pub use runtime::Runtime;
-pub use session::{Session, SessionOptions};
+pub use session::{GraphOptimization, Session, SessionOptions};
 pub use stop::StopFlag;
 
 #[cfg(test)]

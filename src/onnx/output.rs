@@ -7,6 +7,7 @@ use ort::value::{
 
 use super::error::RunError;
 use super::signature;
+use crate::domain::signature::Reshape;
 use crate::domain::tensor::{
     ClassScores, DType, Elements, ElementsView, Tensor, TensorView, ValueView, element_count,
 };
@@ -46,6 +47,30 @@ impl Output {
             }
         };
         Ok(Self(kind))
+    }
+
+    /// The same elements in the shape that clients get.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] when the model gave another shape than it was said to.
+    pub(super) fn reshaped(self, reshape: Option<&Reshape>) -> Result<Self, RunError> {
+        let Some(reshape) = reshape else { return Ok(self) };
+        let moved = |shape: &[usize]| {
+            let moved = reshape.outward(shape);
+            moved.ok_or_else(|| unexpected(&format!("an output of shape {shape:?}")))
+        };
+        Ok(Self(match self.0 {
+            Kind::Numbers { elements, shape, _owner } => {
+                Kind::Numbers { elements, shape: moved(&shape)?, _owner }
+            }
+            Kind::Copied(tensor) => {
+                let shape = moved(tensor.shape())?;
+                Kind::Copied(
+                    tensor.reshaped(shape).map_err(|error| unexpected(&error.to_string()))?,
+                )
+            }
+            scores @ Kind::ClassScores(_) => scores,
+        }))
     }
 
     /// The output, borrowed.

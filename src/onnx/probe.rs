@@ -95,18 +95,29 @@ fn random_row(spec: &TensorSpec, open: usize, seed: u64) -> Option<Tensor> {
         })
         .collect();
     *shape.first_mut()? = 1;
-    let count = element_count(&shape).filter(|&count| count <= MOST_ELEMENTS)?;
+    element_count(&shape).filter(|&count| count <= MOST_ELEMENTS)?;
+    random(shape, spec.dtype, seed)
+}
+
+/// Elements that nobody chose: numbers from -2 to 2, and small integers that are not negative. The same for each call;
+/// none for an impossible shape.
+pub fn random_tensor(shape: Vec<usize>, dtype: DType) -> Option<Tensor> {
+    random(shape, dtype, 0)
+}
+
+fn random(shape: Vec<usize>, dtype: DType, seed: u64) -> Option<Tensor> {
+    let count = element_count(&shape)?;
     let numbers = (0..count as u64).map(|index| {
         xxhash_rust::xxh3::xxh3_64_with_seed(&index.to_le_bytes(), seed) as f64 / u64::MAX as f64
     });
-    Tensor::new(shape, random_elements(spec, numbers)).ok()
+    Tensor::new(shape, random_elements(dtype, numbers)).ok()
 }
 
 /// Numbers from -2 to 2. Integers are often indices or categories, so they are small and not negative.
-fn random_elements(spec: &TensorSpec, numbers: impl Iterator<Item = f64> + Clone) -> Elements {
+fn random_elements(dtype: DType, numbers: impl Iterator<Item = f64> + Clone) -> Elements {
     let small = numbers.clone().map(|number| (number * 3.0).min(2.0) as u8);
     let wide = numbers.clone().map(|number| number * 4.0 - 2.0);
-    match spec.dtype {
+    match dtype {
         DType::Bool => Elements::Bool(numbers.map(|number| number < 0.5).collect()),
         DType::U8 => Elements::U8(small.collect()),
         DType::U16 => Elements::U16(small.map(Into::into).collect()),

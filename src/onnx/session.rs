@@ -18,7 +18,7 @@ use super::rejection::Rejection;
 use super::runtime::Runtime;
 use super::signature;
 use super::stop::StopFlag;
-use crate::domain::signature::Signature;
+use crate::domain::signature::{Presented, Reshape, Signature};
 use crate::domain::tensor::{ElementsView, Tensor, with_elements};
 use crate::domain::wording::printable;
 
@@ -34,11 +34,27 @@ pub struct SessionOptions {
     /// Whether the library keeps the memory of a run for the next one. That spares the system's giving it anew, and
     /// costs as much as the largest run has ever taken.
     pub keeps_memory: bool,
+    /// How much the library makes of the graph before it runs it.
+    pub optimization: GraphOptimization,
+}
+
+/// How far a graph is rewritten into one that gives the same answers faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GraphOptimization {
+    /// Not at all.
+    Off,
+    /// What is known before a run is computed once, and what nobody uses is left out.
+    Basic,
+    /// Nodes are joined as well.
+    Extended,
+    /// All that the library can do.
+    #[default]
+    All,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { intra_op_threads: 1, keeps_memory: false }
+        Self { intra_op_threads: 1, keeps_memory: false, optimization: GraphOptimization::All }
     }
 }
 
@@ -46,7 +62,7 @@ impl Default for SessionOptions {
 #[derive(Debug)]
 pub struct Session {
     session: OrtSession,
-    signature: Signature,
+    presented: Presented,
     input_names: Vec<CString>,
     output_names: Vec<CString>,
     cpu: MemoryInfo<'static>,
@@ -82,7 +98,7 @@ impl Session {
             signature.outputs.iter().map(|spec| name(spec.name())).collect::<Result<_, _>>()?;
         Ok(Self {
             session,
-            signature,
+            presented: Presented::as_it_is(signature),
             input_names,
             output_names,
             cpu: MemoryInfo::default(),
@@ -95,9 +111,14 @@ impl Session {
         self.threads == 1
     }
 
-    /// What the model takes and gives.
+    /// What the model takes and gives, as it is presented.
     pub fn signature(&self) -> &Signature {
-        &self.signature
+        &self.presented.signature
+    }
+
+    /// The same model with other shapes for those who run it. Names and their order stay what they are.
+    pub fn presented_as(self, presented: Presented) -> Self {
+        Self { presented, ..self }
     }
 
     /// Runs the model: `inputs` in the order of the signature, borrowed, and of the outputs only those
@@ -119,8 +140,11 @@ impl Session {
                 message: format!("expected {expected} inputs, got {got}"),
             });
         }
-        let values =
-            inputs.iter().map(|tensor| self.borrow(tensor)).collect::<Result<Vec<_>, _>>()?;
+        let values = inputs
+            .iter()
+            .enumerate()
+            .map(|(index, tensor)| self.borrow(tensor, reshape_of(&self.presented.inputs, index)))
+            .collect::<Result<Vec<_>, _>>()?;
         let input_names: Vec<*const c_char> =
             self.input_names.iter().map(|name| name.as_ptr()).collect();
         let inputs: Vec<*const OrtValue> = values.iter().map(Input::ptr).collect();
@@ -158,26 +182,42 @@ impl Session {
         }
         outputs
             .into_iter()
-            .map(|value| match value {
-                Some(value) => Output::new(value),
+            .zip(wanted)
+            .map(|(value, &index)| match value {
+                Some(value) => {
+                    Output::new(value)?.reshaped(reshape_of(&self.presented.outputs, index))
+                }
                 None => Err(RunError::Failed { message: "an output is missing".to_owned() }),
             })
             .collect()
     }
 
-    fn borrow<'a>(&self, tensor: &'a Tensor) -> Result<Input<'a>, RunError> {
+    fn borrow<'a>(
+        &self,
+        tensor: &'a Tensor,
+        reshape: Option<&Reshape>,
+    ) -> Result<Input<'a>, RunError> {
         let elements = tensor.view().elements;
+        let shape = match reshape {
+            Some(reshape) => reshape.inward(tensor.shape()).ok_or_else(|| RunError::Failed {
+                message: format!(
+                    "an input of shape {:?} has no form for the model",
+                    tensor.shape()
+                ),
+            })?,
+            None => tensor.shape().to_vec(),
+        };
+        // A dimension never exceeds the number of bytes in memory, so it fits.
+        let shape: Vec<i64> = shape.into_iter().map(|size| size as i64).collect();
         let (bytes, length) = with_elements!(
             ElementsView,
             elements,
             numbers => (numbers.as_ptr().cast::<c_void>(), size_of_val(numbers)),
-            texts => return copy_texts(tensor.shape(), texts)
+            texts => return copy_texts(shape, texts)
         );
-        // A dimension never exceeds the number of bytes in memory, so it fits.
-        let shape: Vec<i64> = tensor.shape().iter().map(|&size| size as i64).collect();
         let mut value = ptr::null_mut();
         // SAFETY: `bytes` and `length` are those of a live slice of the element type that is told, whose number of
-        // elements is the shape's product (`Tensor` guarantees it). The value only borrows: `Input`
+        // elements is the shape's product (`Tensor` guarantees it, and a reshape keeps it). The value only borrows: `Input`
         // carries the slice's lifetime, and `Run` takes its inputs as constants.
         let status = ortsys![unsafe CreateTensorWithDataAsOrtValue(
             self.cpu.ptr(),
@@ -198,8 +238,7 @@ impl Session {
 
 /// Texts are the one element type that the library keeps in a form of its own. They may hold any character, also
 /// NUL, so they are written by length.
-fn copy_texts<'a>(shape: &[usize], texts: &[String]) -> Result<Input<'a>, RunError> {
-    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+fn copy_texts<'a>(shape: Vec<i64>, texts: &[String]) -> Result<Input<'a>, RunError> {
     let tensor = DynTensor::new(&Allocator::default(), TensorElementType::String, shape);
     let tensor = tensor.map_err(|error| failed(&error))?;
     for (index, text) in texts.iter().enumerate() {
@@ -229,13 +268,26 @@ fn commit(runtime: &Runtime, path: &Path, options: SessionOptions) -> ort::Resul
         // A thread that spins while it waits takes a core from those that have work.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_optimization_level(level(options.optimization))?
         // The arena never gives memory back; without it an idle model costs its weights.
         .with_execution_providers([ort::ep::CPU::default()
             .with_arena_allocator(options.keeps_memory)
             .build()
             .error_on_failure()])?
         .commit_from_file(path)
+}
+
+fn level(optimization: GraphOptimization) -> GraphOptimizationLevel {
+    match optimization {
+        GraphOptimization::Off => GraphOptimizationLevel::Disable,
+        GraphOptimization::Basic => GraphOptimizationLevel::Level1,
+        GraphOptimization::Extended => GraphOptimizationLevel::Level2,
+        GraphOptimization::All => GraphOptimizationLevel::All,
+    }
+}
+
+fn reshape_of(reshapes: &[Option<Reshape>], index: usize) -> Option<&Reshape> {
+    reshapes.get(index)?.as_ref()
 }
 
 fn rejected(message: &str) -> LoadError {
@@ -283,128 +335,4 @@ impl Drop for Input<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::super::testing::{file, runtime, session};
-    use super::*;
-    use crate::domain::signature::{ClassKey, OutputSpec};
-    use crate::domain::tensor::{DType, Elements, ValueView};
-
-    fn tensor(shape: &[usize], elements: Elements) -> Tensor {
-        Tensor::new(shape.to_vec(), elements).unwrap()
-    }
-
-    fn run(
-        session: &Session,
-        inputs: &[Tensor],
-        wanted: &[usize],
-    ) -> Result<Vec<Output>, RunError> {
-        session.run(inputs, wanted, &StopFlag::new().unwrap())
-    }
-
-    #[test]
-    fn the_signature_is_what_the_model_declares() {
-        let session = session("models/iris/1.onnx");
-        let signature = session.signature();
-        assert_eq!(signature.inputs[0].name, "X");
-        assert_eq!(signature.inputs[0].to_string(), "f32[N, 4]");
-        let [OutputSpec::Tensor(label), OutputSpec::ClassScores { name, key }] =
-            &signature.outputs[..]
-        else {
-            panic!("{:?}", signature.outputs);
-        };
-        assert_eq!((label.name.as_str(), label.dtype), ("label", DType::String));
-        assert_eq!((name.as_str(), *key), ("probabilities", ClassKey::String));
-    }
-
-    #[test]
-    fn only_the_outputs_that_are_asked_for_are_given_in_that_order() {
-        let session = session("tests/models/nan.onnx");
-        let input = [tensor(&[2], Elements::F32(vec![2.0, 4.0]))];
-        let outputs = run(&session, &input, &[1]).unwrap();
-        let expected = tensor(&[2], Elements::F32(vec![0.5, 0.25]));
-        assert_eq!(outputs.len(), 1);
-        assert_eq!(outputs[0].view(), ValueView::Tensor(expected.view()));
-        assert_eq!(run(&session, &input, &[1, 0]).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn every_element_type_goes_in_and_comes_out_unchanged() {
-        let session = session("tests/models/types.onnx");
-        let inputs = [
-            tensor(&[2], Elements::Bool(vec![true, false])),
-            tensor(&[2], Elements::I32(vec![i32::MIN, i32::MAX])),
-            tensor(&[2], Elements::I64(vec![i64::MIN, i64::MAX])),
-            tensor(&[2], Elements::F32(vec![f32::MIN_POSITIVE, -0.0])),
-            tensor(&[2], Elements::F64(vec![f64::MAX, f64::EPSILON])),
-            tensor(&[2], Elements::String(vec![String::new(), "grün\0".to_owned()])),
-        ];
-        let outputs = run(&session, &inputs, &[0, 1, 2, 3, 4, 5]).unwrap();
-        for (input, output) in inputs.iter().zip(&outputs) {
-            assert_eq!(output.view(), ValueView::Tensor(input.view()));
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_the_signature_is_an_error_and_not_a_crash() {
-        let session = session("tests/models/adder.onnx");
-        let rows = tensor(&[1, 2], Elements::F32(vec![0.0; 2]));
-        assert!(run(&session, &[], &[0]).is_err());
-        assert!(run(&session, &[rows.clone(), rows.clone()], &[0]).is_err());
-        assert!(run(&session, &[tensor(&[1, 3], Elements::F32(vec![0.0; 3]))], &[0]).is_err());
-        assert!(run(&session, &[tensor(&[1, 2], Elements::I64(vec![0; 2]))], &[0]).is_err());
-        assert!(run(&session, &[rows], &[1]).is_err());
-    }
-
-    #[test]
-    fn a_run_that_is_told_to_stop_stops_and_the_next_one_runs() {
-        let session = session("tests/models/slow.onnx");
-        let inputs = |loops| {
-            [tensor(&[1, 2], Elements::F32(vec![0.0; 2])), tensor(&[], Elements::I64(vec![loops]))]
-        };
-        let stop = StopFlag::new().unwrap();
-        std::thread::scope(|scope| {
-            let (stop, started) = (&stop, Instant::now());
-            let run = scope.spawn(|| session.run(&inputs(60_000), &[0], stop).map(drop));
-            stop.raise();
-            assert_eq!(run.join().unwrap(), Err(RunError::Stopped));
-            assert!(started.elapsed() < Duration::from_secs(30), "the run went on to its end");
-        });
-        assert_eq!(session.run(&inputs(1), &[0], &stop).map(drop), Err(RunError::Stopped));
-        stop.lower();
-        assert!(session.run(&inputs(1), &[0], &stop).is_ok());
-    }
-
-    #[test]
-    fn one_session_runs_on_many_threads_at_once() {
-        let session = session("models/digits/1.onnx");
-        let input = |seed: usize| {
-            let pixels = (0..64).map(|pixel| ((pixel * seed) % 17) as f32).collect();
-            [tensor(&[1, 64], Elements::F32(pixels))]
-        };
-        let alone: Vec<Vec<Output>> =
-            (0..8).map(|seed| run(&session, &input(seed), &[1]).unwrap()).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for round in 0..400 {
-                        let together = run(&session, &input(round % 8), &[1]).unwrap();
-                        assert_eq!(together[0].view(), alone[round % 8][0].view());
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn a_file_that_is_no_model_is_rejected() {
-        for name in
-            ["tests/models/text.onnx", "tests/models/truncated.onnx", "tests/models/missing.onnx"]
-        {
-            let error =
-                Session::load(runtime(), &file(name), SessionOptions::default()).unwrap_err();
-            assert!(matches!(error, LoadError::Rejected { .. }), "{name}: {error}");
-        }
-    }
-}
+mod tests;

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::check::{Checker, Facts};
-use super::declared::check_declared;
+use super::declared::as_declared;
 use super::features::check_features;
 use super::not_loaded::NotLoaded;
 use super::registry::Registry;
 use super::warm_up::{stopped_after, warm_up};
-use crate::config::ModelConfig;
+use super::warm_up_samples::run_samples;
+use crate::config::{self, ModelConfig, SessionConfig};
 use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::rollout::{Contract, LoadFailure, Revision};
-use crate::onnx::{RunError, Runtime, Session, SessionOptions};
+use crate::onnx::{GraphOptimization, RunError, Runtime, Session, SessionOptions};
 use crate::serving::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
 use crate::telemetry::metrics;
 
@@ -79,6 +80,7 @@ impl From<&ModelConfig> for ServableSettings {
             },
             batching: config.scheduler.batching,
             max_batch_rows: config.scheduler.max_batch_size,
+            max_request_rows: config.declared.is_batched.then_some(config.scheduler.max_batch_size),
         }
     }
 }
@@ -186,22 +188,31 @@ impl LoaderParts {
         if let Some(facts) = facts {
             self.admit(facts.peak)?;
         }
+        let SessionConfig { intra_op_threads, optimization, keeps_memory, .. } = config.session;
         let options = SessionOptions {
-            intra_op_threads: config.session.intra_op_threads.max(1),
-            keeps_memory: facts.is_some_and(|facts| facts.arena),
+            intra_op_threads: intra_op_threads.max(1),
+            keeps_memory: keeps_memory.unwrap_or(facts.is_some_and(|facts| facts.arena)),
+            optimization: match optimization {
+                config::GraphOptimization::Off => GraphOptimization::Off,
+                config::GraphOptimization::Basic => GraphOptimization::Basic,
+                config::GraphOptimization::Extended => GraphOptimization::Extended,
+                config::GraphOptimization::All => GraphOptimization::All,
+            },
         };
         let promise = self.promise(order);
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
+        let presented = as_declared(&config.declared, session.signature());
+        let session = session.presented_as(presented.map_err(NotLoaded::Misfit)?);
         self.registry.update(model, &revision.digest, |known| {
             known.signature = Some(session.signature().clone());
         });
         if let Some(promise) = promise {
             promise.check(session.signature()).map_err(NotLoaded::Unfit)?;
         }
-        check_declared(&config.declared, session.signature()).map_err(NotLoaded::Misfit)?;
         check_features(&config.features, session.signature()).map_err(NotLoaded::Misfit)?;
         enter(VersionState::WarmingUp);
         self.warm_up(&session, model, &revision.label)?;
+        run_samples(&session, &config.warm_up, self.load_timeout)?;
         let probed = match facts {
             Some(facts) => facts.rows.clone(),
             None => self.probe_rows(&session),

@@ -27,6 +27,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod warm_up;
+mod warm_up_samples;
 mod watcher;
 
 pub use check::{Checker, CheckerParts};

@@ -25,6 +25,14 @@ pub(super) enum NotLoaded {
     /// The model's settings do not fit it.
     #[error("{0}")]
     Misfit(String),
+    /// It fails on a request that its settings name for the warm-up.
+    #[error("{sentence}")]
+    FailsOnSample {
+        /// Which request, and where it is named.
+        sentence: String,
+        /// What the library says itself.
+        words: String,
+    },
     /// Clients of the stable version could not go on with it.
     #[error(transparent)]
     Unfit(Unfit),
@@ -39,6 +47,7 @@ impl NotLoaded {
         match self {
             Self::Broken(LoadError::Rejected { message, .. }) => Some(message),
             Self::Faulty(fault) => fault.words.as_deref(),
+            Self::FailsOnSample { words, .. } => Some(words),
             Self::Broken(LoadError::Unsupported { .. } | LoadError::Unreadable)
             | Self::NotKept
             | Self::NoRoom(_)
@@ -60,9 +69,10 @@ impl From<NotLoaded> for LoadFailure {
             NotLoaded::Faulty(Fault { is_for_good: true, .. })
             | NotLoaded::Broken(_)
             | NotLoaded::NotKept => Self::Broken(reason),
-            NotLoaded::Faulty(_) | NotLoaded::Misfit(_) | NotLoaded::TooSlow(_) => {
-                Self::Passing(reason)
-            }
+            NotLoaded::Faulty(_)
+            | NotLoaded::Misfit(_)
+            | NotLoaded::FailsOnSample { .. }
+            | NotLoaded::TooSlow(_) => Self::Passing(reason),
             NotLoaded::NoRoom(_) => Self::NoRoom(reason),
             NotLoaded::Unfit(_) => Self::Unfit(reason),
         }

@@ -1,5 +1,6 @@
 //! What clients of the stable version were promised: the signature that its candidate is held to.
 
+use super::declared::as_declared;
 use super::loader::{LoadOrder, LoaderParts};
 use crate::domain::rollout::{Contract, Unfit};
 use crate::domain::signature::Signature;
@@ -32,7 +33,8 @@ impl LoaderParts {
     fn signature_of_stable(&self, order: &LoadOrder) -> Option<Signature> {
         let path = order.stable_path.as_deref()?;
         let session = Session::load(&self.runtime, path, SessionOptions::default()).ok()?;
-        Some(session.signature().clone())
+        let presented = as_declared(&order.config.declared, session.signature());
+        Some(presented.map_or_else(|_| session.signature().clone(), |shown| shown.signature))
     }
 }
 

@@ -17,7 +17,7 @@ pub use error::{InferError, RouteError, Unanswered};
 pub use pairing::{Pairing, PairingParts, Sampled};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
 pub use scheduler::{Answer, InferRequest, Outputs, Overdue, QueueLimits, Scheduler};
-pub use servable::{Naming, Servable, ServableParts, ServableSettings};
+pub use servable::{Naming, Servable, ServableParts, ServableSettings, TooManyRows};
 pub use trial::{
     ArmCounts, Assigned, Counts, Observed, ObservedCell, Observer, ObserverParts, Trial,
     TrialParts, Watched, patience,

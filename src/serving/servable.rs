@@ -46,6 +46,8 @@ pub struct ServableSettings {
     pub batching: Batching,
     /// Rows that run together at most.
     pub max_batch_rows: usize,
+    /// Rows that one request may have; none where that is nobody's business.
+    pub max_request_rows: Option<usize>,
 }
 
 /// Names that the model itself does not carry, from its settings.
@@ -55,6 +57,16 @@ pub struct Naming {
     pub features: Vec<String>,
     /// The names of the classes, by number.
     pub classes: Vec<String>,
+}
+
+/// A request that is larger than the settings of its model allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request has {rows} rows, and the model takes at most {most} (`max_batch_size`)")]
+pub struct TooManyRows {
+    /// What it has.
+    pub rows: usize,
+    /// What it may have.
+    pub most: usize,
 }
 
 /// What a servable is made of.
@@ -187,6 +199,14 @@ impl Servable {
     /// How long such requests took until now.
     pub fn latencies(&self) -> Latencies {
         Latencies::of_counts(self.latencies.each_ref().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// How many rows a request has and how many it may have, where it has more.
+    pub fn too_many_rows(&self, inputs: &[Tensor]) -> Option<TooManyRows> {
+        let most = self.settings.max_request_rows?;
+        let first = |tensor: &Tensor| tensor.shape().first().copied();
+        let rows = inputs.iter().filter_map(first).max().filter(|rows| *rows > most)?;
+        Some(TooManyRows { rows, most })
     }
 
     /// How many rows may run together; 1 where requests run one by one.

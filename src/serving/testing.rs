@@ -28,6 +28,7 @@ pub(crate) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Ar
             limits,
             batching: Batching::Auto,
             max_batch_rows: 64,
+            max_request_rows: None,
         },
     }))
 }

@@ -269,6 +269,10 @@ impl<W: Wire> Exchange<'_, W> {
         record: &mut Record,
     ) -> Result<Replied<W::Reply>, Unreplied> {
         let Question { inputs, outputs, form, timeout: _ } = question;
+        if let Some(too_many) = by.servable.too_many_rows(&inputs) {
+            let problem = Problem::bad_request("invalid_input", too_many.to_string());
+            return Err(Box::new((problem.into(), None)));
+        }
         let all = 0..by.servable.signature().outputs.len();
         let chosen = (!all.eq(outputs.iter().copied())).then(|| outputs.clone());
         let Time { arrived, deadline } = time;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::tensor::DType;
+
 /// The declared tensors; nothing is declared by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
@@ -18,28 +20,53 @@ pub struct Declared {
 pub struct DeclaredTensor {
     /// Its name in the model.
     pub name: String,
-    /// The type of its elements, as it is shown: `f32`.
-    pub element: &'static str,
-    /// Its dimensions as declared; none for one of any size.
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its dimensions as clients have them; none for one of any size.
     pub dims: Vec<Option<usize>>,
+    /// Its dimensions as the model has them, where those are others.
+    pub reshape: Option<Vec<Option<usize>>>,
     /// Whether a request may leave it out.
     pub is_optional: bool,
     /// Where it is declared: file, line and column.
     pub origin: String,
 }
 
-impl DeclaredTensor {
-    /// The dimensions as the model has them, with the rows where those are left out.
-    pub fn full_dims(&self, is_batched: bool) -> Vec<Option<usize>> {
-        let rows = is_batched.then_some(None);
-        rows.into_iter().chain(self.dims.iter().copied()).collect()
+impl Declared {
+    /// The same, wherever it stands in the file.
+    pub fn without_places(&self) -> Self {
+        let anywhere =
+            |tensor: &DeclaredTensor| DeclaredTensor { origin: String::new(), ..tensor.clone() };
+        Self {
+            is_batched: self.is_batched,
+            inputs: self.inputs.iter().map(anywhere).collect(),
+            outputs: self.outputs.iter().map(anywhere).collect(),
+        }
     }
 }
 
+impl DeclaredTensor {
+    /// The dimensions as clients have them, with the rows where those are left out.
+    pub fn outside(&self, is_batched: bool) -> Vec<Option<usize>> {
+        with_rows(&self.dims, is_batched)
+    }
+
+    /// The dimensions as the model has them, with the rows where those are left out.
+    pub fn inside(&self, is_batched: bool) -> Vec<Option<usize>> {
+        with_rows(self.reshape.as_ref().unwrap_or(&self.dims), is_batched)
+    }
+}
+
+fn with_rows(dims: &[Option<usize>], is_batched: bool) -> Vec<Option<usize>> {
+    let rows = is_batched.then_some(None);
+    rows.into_iter().chain(dims.iter().copied()).collect()
+}
+
+/// As the model has it.
 impl fmt::Display for DeclaredTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |dim: &Option<usize>| dim.map_or("?".to_owned(), |size| size.to_string());
-        let dims: Vec<String> = self.dims.iter().map(shown).collect();
-        write!(f, "{}[{}]", self.element, dims.join(", "))
+        let dims: Vec<String> = self.inside(false).iter().map(shown).collect();
+        write!(f, "{}[{}]", self.dtype, dims.join(", "))
     }
 }

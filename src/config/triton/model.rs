@@ -32,7 +32,6 @@ pub(super) fn read(
         ("runtime", "ONNX Runtime is found in the places that the server's settings name"),
         ("cc_model_filenames", "there are no files for one kind of GPU here"),
         ("metric_tags", "metrics carry the model and its version"),
-        ("model_warmup", "each version is warmed up with requests that fit its inputs"),
         ("model_repository_agents", "files are taken as they are"),
         ("model_metrics", "the server has histograms of its own"),
     ] {

@@ -1,7 +1,7 @@
 //! How ONNX Runtime runs the model: instances, threads, and what else there is to set.
 
 use super::super::error::printable;
-use super::super::model::ModelConfig;
+use super::super::model::{GraphOptimization, ModelConfig};
 use super::fields::Fields;
 use super::reader::Reader;
 use super::text::Place;
@@ -13,8 +13,8 @@ pub(super) fn read(fields: &Fields, config: &mut ModelConfig, reader: &mut Reade
     read_instances(fields, config, reader);
     read_parameters(fields, config, reader);
     let Some((optimization, _)) = fields.message("optimization") else { return };
+    read_graph(optimization, config, reader);
     for (name, why) in [
-        ("graph", "a graph is optimized as far as ONNX Runtime does by itself"),
         ("priority", "versions on trial have threads of their own"),
         ("cuda", "this build runs models on the CPU"),
         (
@@ -26,6 +26,22 @@ pub(super) fn read(fields: &Fields, config: &mut ModelConfig, reader: &mut Reade
     ] {
         reader.leave_out_field(optimization, name, why);
     }
+}
+
+/// The numbers mean what they mean to Triton, whose default is all that there is.
+fn read_graph(optimization: &Fields, config: &mut ModelConfig, reader: &mut Reader) {
+    let level = optimization.message("graph").and_then(|(graph, _)| graph.whole("level"));
+    let Some((level, place)) = level else { return };
+    config.session.optimization = match level {
+        -1 => GraphOptimization::Basic,
+        0 => GraphOptimization::All,
+        1 => GraphOptimization::Extended,
+        2 => GraphOptimization::Off,
+        _ => {
+            let told = format!("`level` must be -1, 0, 1 or 2, got `{level}`");
+            return reader.refuse(place, told);
+        }
+    };
 }
 
 /// All instances share one session, so what counts is how many runs there are at once.
@@ -92,17 +108,16 @@ fn read_parameters(fields: &Fields, config: &mut ModelConfig, reader: &mut Reade
                 "1" => leave_out(key, place, reader, "the nodes of a graph run one after another"),
                 _ => wrong(key, "0 or 1", value, place, reader),
             },
-            "enable_mem_arena" | "enable_mem_pattern" => match value.trim() {
-                "0" | "1" | "true" | "false" => {
-                    leave_out(
-                        key,
-                        place,
-                        reader,
-                        "the trial of a version finds out what suits its memory",
-                    );
+            "enable_mem_arena" => {
+                if let Some(is_on) = switch(key, value, place, reader) {
+                    config.session.keeps_memory = Some(is_on);
                 }
-                _ => wrong(key, "0, 1, true or false", value, place, reader),
-            },
+            }
+            "enable_mem_pattern" => {
+                if let Some(false) = switch(key, value, place, reader) {
+                    leave_out(key, place, reader, "ONNX Runtime plans the memory of a run");
+                }
+            }
             "memory.enable_memory_arena_shrinkage"
             | "session.use_device_allocator_for_initializers"
             | "cudnn_conv_algo_search"
@@ -112,6 +127,17 @@ fn read_parameters(fields: &Fields, config: &mut ModelConfig, reader: &mut Reade
                 leave_out(key, place, reader, "the server looks after memory and devices itself");
             }
             other => leave_out(other, place, reader, "nothing here is called so"),
+        }
+    }
+}
+
+fn switch(key: &str, value: &str, place: Place, reader: &mut Reader) -> Option<bool> {
+    match value.trim() {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => {
+            wrong(key, "0, 1, true or false", value, place, reader);
+            None
         }
     }
 }

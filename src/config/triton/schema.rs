@@ -86,7 +86,7 @@ pub(super) static MODEL_CONFIG: Schema = message(
         ("cc_model_filenames", Many(Type::Message(&TEXT_ENTRY))),
         ("metric_tags", Many(Type::Message(&TEXT_ENTRY))),
         ("parameters", Many(Type::Message(&PARAMETER_ENTRY))),
-        ("model_warmup", Many(Anything)),
+        ("model_warmup", Many(Type::Message(&WARM_UP))),
         ("model_operations", One(Type::Message(&OPERATIONS))),
         ("model_transaction_policy", One(Type::Message(&TRANSACTION_POLICY))),
         ("model_repository_agents", One(Anything)),
@@ -199,6 +199,28 @@ static INSTANCE_GROUP: Schema = message(
         ("profile", Many(Text)),
         ("passive", One(Switch)),
         ("host_policy", One(Text)),
+    ],
+);
+
+static WARM_UP: Schema = message(
+    "ModelWarmup",
+    &[
+        ("name", One(Text)),
+        ("batch_size", One(UINT32)),
+        ("inputs", Many(Type::Message(&WARM_UP_ENTRY))),
+        ("count", One(UINT32)),
+    ],
+);
+static WARM_UP_ENTRY: Schema =
+    message("inputs", &[("key", One(Text)), ("value", One(Type::Message(&WARM_UP_INPUT)))]);
+static WARM_UP_INPUT: Schema = message(
+    "ModelWarmup.Input",
+    &[
+        ("data_type", One(DATA_TYPE)),
+        ("dims", Many(INT64)),
+        ("zero_data", One(Switch)),
+        ("random_data", One(Switch)),
+        ("input_data_file", One(Text)),
     ],
 );
 

@@ -1,18 +1,21 @@
 //! What the model takes and gives, and the names of its classes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::error::printable;
 use super::super::model::ModelConfig;
+use super::super::texts::Beside;
 use super::batching::max_batch_size;
 use super::declared::DeclaredTensor;
 use super::fields::Fields;
 use super::reader::Reader;
 use super::text::Place;
+use crate::domain::signature::Reshape;
+use crate::domain::tensor::DType;
 
 pub(super) fn read(
     fields: &Fields,
-    beside: &BTreeMap<String, String>,
+    beside: &Beside,
     config: &mut ModelConfig,
     reader: &mut Reader,
 ) {
@@ -50,7 +53,7 @@ fn declared(
         return None;
     };
     let shown = printable(name);
-    let Some(element) = tensor.word("data_type").and_then(|(word, _)| element(word)) else {
+    let Some(dtype) = tensor.word("data_type").and_then(|(word, _)| element(word)) else {
         reader
             .refuse(place, format!("{kind} `{shown}` must have a `data_type` such as `TYPE_FP32`"));
         return None;
@@ -60,18 +63,23 @@ fn declared(
         return None;
     }
     let dims = dims(tensor, "dims", kind, &shown, reader)?;
-    if let Some((reshape, place)) = tensor.message("reshape")
-        && self::dims(reshape, "shape", kind, &shown, reader)? != dims
-    {
-        let told = format!(
-            "`reshape` of {kind} `{shown}` is not supported: declare `dims` as the model has them, and have clients \
-             give that shape"
-        );
-        reader.refuse(place, told);
-    }
+    let reshape = match tensor.message("reshape") {
+        Some((reshape, place)) => {
+            let inside = self::dims(reshape, "shape", kind, &shown, reader)?;
+            if Reshape::new(dims.clone(), inside.clone()).is_none() {
+                let told = format!(
+                    "`reshape` of {kind} `{shown}` must have as many elements as `dims`, and as many -1 in the same order"
+                );
+                reader.refuse(place, told);
+                return None;
+            }
+            Some(inside).filter(|inside| *inside != dims)
+        }
+        None => None,
+    };
     let is_optional = tensor.is_on("optional");
     let origin = reader.shown(place);
-    Some(DeclaredTensor { name: name.to_owned(), element, dims, is_optional, origin })
+    Some(DeclaredTensor { name: name.to_owned(), dtype, dims, reshape, is_optional, origin })
 }
 
 /// -1 is a dimension of any size.
@@ -118,22 +126,23 @@ fn check_format(input: &Fields, reader: &mut Reader) {
     }
 }
 
-fn element(word: &str) -> Option<&'static str> {
+/// The type of a tensor's elements; none for `TYPE_INVALID`.
+pub(super) fn element(word: &str) -> Option<DType> {
     Some(match word {
-        "TYPE_BOOL" => "bool",
-        "TYPE_UINT8" => "u8",
-        "TYPE_UINT16" => "u16",
-        "TYPE_UINT32" => "u32",
-        "TYPE_UINT64" => "u64",
-        "TYPE_INT8" => "i8",
-        "TYPE_INT16" => "i16",
-        "TYPE_INT32" => "i32",
-        "TYPE_INT64" => "i64",
-        "TYPE_FP16" => "f16",
-        "TYPE_FP32" => "f32",
-        "TYPE_FP64" => "f64",
-        "TYPE_STRING" => "string",
-        "TYPE_BF16" => "bf16",
+        "TYPE_BOOL" => DType::Bool,
+        "TYPE_UINT8" => DType::U8,
+        "TYPE_UINT16" => DType::U16,
+        "TYPE_UINT32" => DType::U32,
+        "TYPE_UINT64" => DType::U64,
+        "TYPE_INT8" => DType::I8,
+        "TYPE_INT16" => DType::I16,
+        "TYPE_INT32" => DType::I32,
+        "TYPE_INT64" => DType::I64,
+        "TYPE_FP16" => DType::F16,
+        "TYPE_FP32" => DType::F32,
+        "TYPE_FP64" => DType::F64,
+        "TYPE_STRING" => DType::String,
+        "TYPE_BF16" => DType::BF16,
         _ => return None,
     })
 }
@@ -147,12 +156,7 @@ pub(super) fn label_files(fields: &Fields) -> impl Iterator<Item = (&str, Place)
 }
 
 /// A model has one list of classes, so the first file that an output names counts.
-fn read_labels(
-    fields: &Fields,
-    beside: &BTreeMap<String, String>,
-    config: &mut ModelConfig,
-    reader: &mut Reader,
-) {
+fn read_labels(fields: &Fields, beside: &Beside, config: &mut ModelConfig, reader: &mut Reader) {
     let mut taken = None;
     for (file, place) in label_files(fields) {
         let shown = printable(file);
@@ -171,8 +175,12 @@ fn read_labels(
                     format!("`label_filename` names `{shown}`, which is not beside `config.pbtxt`"),
                 );
             }
-            (Some(text), None) => {
+            (Some(bytes), None) => {
                 taken = Some(file);
+                let Ok(text) = std::str::from_utf8(bytes) else {
+                    reader.refuse(place, format!("`{shown}` is not UTF-8 text"));
+                    continue;
+                };
                 config.labels = labels(text);
                 if tell_apart(&mut config.labels) {
                     let told = format!(

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::super::model::VersionsKept;
+use super::super::model::{GraphOptimization, VersionsKept};
 use super::super::texts::ModelTexts;
 use super::*;
 use crate::domain::batching::Batching;
+use crate::domain::tensor::DType;
 
 /// What a repository of Triton's has for a classifier of pictures.
 const RESNET: &str = r#"
@@ -32,7 +34,7 @@ parameters: { key: "execution_mode" value: { string_value: "0" } }
 
 fn texts(text: &str) -> ModelTexts {
     let file = |file: &str, text: &str| SettingsText { file: file.into(), text: text.into() };
-    let beside = [("labels.txt".to_owned(), "cat\r\ndog\nbird\n".to_owned())];
+    let beside = [("labels.txt".to_owned(), Bytes::from("cat\r\ndog\nbird\n"))];
     ModelTexts {
         toml: None,
         triton: Some(file("resnet/config.pbtxt", text)),
@@ -66,7 +68,7 @@ fn a_whole_file_is_understood() {
     let Declared { is_batched, inputs, outputs } = &config.declared;
     assert!(is_batched);
     assert_eq!(format!("{} {}", inputs[0].name, inputs[0]), "image f32[3, ?, 224]");
-    assert_eq!(inputs[0].full_dims(true), [None, Some(3), None, Some(224)]);
+    assert_eq!(inputs[0].inside(true), [None, Some(3), None, Some(224)]);
     assert_eq!(format!("{} {}", outputs[0].name, outputs[0]), "scores f32[3]");
     assert_eq!(
         config.inactive,
@@ -116,7 +118,7 @@ fn all_that_is_wrong_is_told_at_once_in_its_order() {
                 input { name: 'a' data_type: TYPE_FLOAT dims: 1 }\n\
                 input { name: 'b' data_type: TYPE_FP32 dims: [0] }\n\
                 output { data_type: TYPE_FP32 dims: 1 label_filename: 'l.txt' }\n\
-                output { name: 'c' data_type: TYPE_FP32 dims: [1] reshape { shape: [] } }\n\
+                output { name: 'c' data_type: TYPE_FP32 dims: [1] reshape { shape: [2] } }\n\
                 instance_group { kind: KIND_GPU }\n\
                 dynamic_batching { max_queue_delay_microsecond: 1 }\n\
                 sequence_batching { anything: 1 }\nbackend: 'onnxruntime'\n\
@@ -131,7 +133,7 @@ fn all_that_is_wrong_is_told_at_once_in_its_order() {
     resnet/config.pbtxt:6:47: `dims` of input `b` must be -1 or at least 1, got `0`
     resnet/config.pbtxt:7:8: an `output` must have a `name`
     resnet/config.pbtxt:7:55: `label_filename` names `l.txt`, which is not beside `config.pbtxt`
-    resnet/config.pbtxt:8:59: `reshape` of output `c` is not supported: declare `dims` as the model has them, and have clients give that shape
+    resnet/config.pbtxt:8:59: `reshape` of output `c` must have as many elements as `dims`, and as many -1 in the same order
     resnet/config.pbtxt:9:24: `KIND_GPU` is not supported: this build runs models on the CPU; use `KIND_CPU`
     resnet/config.pbtxt:10:20: unknown field `max_queue_delay_microsecond` of `ModelDynamicBatching`; did you mean `max_queue_delay_microseconds`?
     resnet/config.pbtxt:11:19: `sequence_batching` is not supported: requests are answered one by one, without a state between them
@@ -147,21 +149,21 @@ fn broken_text_is_told_with_its_place() {
 
 #[test]
 fn what_has_no_effect_is_warned_about() {
-    let text = "model_warmup { name: 'zeros' batch_size: 1 }\n\
-                optimization { graph { level: 1 } execution_accelerators { gpu_execution_accelerator { name: 'tensorrt' } } }\n\
+    let text = "model_warmup { name: 'zeros' batch_size: 0 }\n\
+                optimization { eager_batching: true execution_accelerators { gpu_execution_accelerator { name: 'tensorrt' } } }\n\
                 response_cache { enable: true }\n\
                 dynamic_batching { max_queue_delay_microseconds: 100 default_queue_policy { timeout_action: DELAY } }\n\
-                parameters { key: 'enable_mem_arena' value { string_value: '0' } }\n\
+                parameters { key: 'enable_mem_pattern' value { string_value: '0' } }\n\
                 parameters { key: 'colour' value { string_value: 'red' } }";
     insta::assert_snapshot!(warnings(text), @r#"
-    resnet/config.pbtxt:1:14: `model_warmup` has no effect: each version is warmed up with requests that fit its inputs
     resnet/config.pbtxt:3:16: `response_cache` has no effect: every request is run
     resnet/config.pbtxt:4:93: `DELAY` has no effect: a request that waited too long is refused (504)
     resnet/config.pbtxt:4:50: `max_queue_delay_microseconds` has no effect yet: a batch does not wait to become fuller
-    resnet/config.pbtxt:5:60: parameter `enable_mem_arena` has no effect: the trial of a version finds out what suits its memory
+    resnet/config.pbtxt:5:62: parameter `enable_mem_pattern` has no effect: ONNX Runtime plans the memory of a run
     resnet/config.pbtxt:6:50: parameter `colour` has no effect: nothing here is called so
-    resnet/config.pbtxt:2:22: `graph` has no effect: a graph is optimized as far as ONNX Runtime does by itself
-    resnet/config.pbtxt:2:58: `execution_accelerators` has no effect: this build runs models on the CPU, by ONNX Runtime's own provider
+    resnet/config.pbtxt:2:60: `execution_accelerators` has no effect: this build runs models on the CPU, by ONNX Runtime's own provider
+    resnet/config.pbtxt:2:32: `eager_batching` has no effect: a batch is put together when a worker is free
+    resnet/config.pbtxt:1:42: a sample of `model_warmup` has no effect: its `batch_size` is 0
     "#);
     assert_eq!(
         warnings(
@@ -169,6 +171,87 @@ fn what_has_no_effect_is_warned_about() {
         ),
         ""
     );
+}
+
+#[test]
+fn a_reshape_says_what_the_model_has_in_place_of_what_clients_give() {
+    let read = |dims: &str, shape: &str| {
+        let tensor = format!(
+            "input {{ name: 'a' data_type: TYPE_INT64 dims: {dims} reshape {{ shape: {shape} }} }}"
+        );
+        read(&format!("{tensor} max_batch_size: 4")).unwrap().declared.inputs.remove(0)
+    };
+    let scalar = read("[1]", "[]");
+    assert_eq!((scalar.outside(true), scalar.inside(true)), (vec![None, Some(1)], vec![None]));
+    assert_eq!(scalar.inside(false), []);
+    assert_eq!(read("[-1, 2, 2]", "[-1, 4]").reshape, Some(vec![None, Some(4)]));
+    assert_eq!(read("[-1, 2]", "[-1, 2]").reshape, None, "it changes nothing");
+}
+
+#[test]
+fn the_session_is_built_as_the_file_has_it() {
+    let session = |text: &str| read(text).unwrap().session;
+    let optimization = |level: i32| {
+        session(&format!("optimization {{ graph {{ level: {level} }} }}")).optimization
+    };
+    assert_eq!(
+        [-1, 0, 1, 2].map(optimization),
+        [
+            GraphOptimization::Basic,
+            GraphOptimization::All,
+            GraphOptimization::Extended,
+            GraphOptimization::Off
+        ]
+    );
+    insta::assert_snapshot!(complaint("optimization { graph { level: 3 } }"), @"resnet/config.pbtxt:1:31: `level` must be -1, 0, 1 or 2, got `3`");
+    let arena = |value: &str| {
+        let value = format!("value {{ string_value: '{value}' }}");
+        session(&format!("parameters {{ key: 'enable_mem_arena' {value} }}")).keeps_memory
+    };
+    assert_eq!((arena("1"), arena("false")), (Some(true), Some(false)));
+    assert_eq!(session("").keeps_memory, None, "that is found out");
+}
+
+#[test]
+fn samples_for_the_warm_up_are_rows_of_the_models_inputs() {
+    let mut texts = texts(
+        "max_batch_size: 4 model_warmup [ { name: 'two' batch_size: 2 count: 3\n\
+         inputs { key: 'a' value { data_type: TYPE_INT64 dims: [ 3, 1 ] random_data: true } }\n\
+         inputs { key: 'b' value: { data_type: TYPE_FP32 dims: 1 input_data_file: 'row' } } },\n\
+         { batch_size: 1 inputs [ { key: 'a' value { data_type: TYPE_BOOL zero_data: true } } ] } ]",
+    );
+    texts.beside.insert("warmup/row".into(), Bytes::from_static(b"1234"));
+    assert_eq!(Outline::of(&texts.triton.as_ref().unwrap().text).files, ["warmup/row"]);
+    let model = "resnet".parse().unwrap();
+    let samples = ModelConfig::of_texts(&texts, &model).unwrap().warm_up;
+    let input = |name: &str, dtype, dims: &[usize], fill| WarmUpInput {
+        name: name.into(),
+        dtype,
+        dims: dims.to_vec(),
+        fill,
+    };
+    let bytes = Fill::Bytes(Bytes::from_static(b"1234"));
+    assert_eq!(
+        samples[0].inputs,
+        [input("a", DType::I64, &[3, 1], Fill::Random), input("b", DType::F32, &[1], bytes)]
+    );
+    assert_eq!((samples[0].name.as_str(), samples[0].rows, samples[0].count), ("two", Some(2), 3));
+    assert_eq!(samples[1].inputs, [input("a", DType::Bool, &[], Fill::Zeros)]);
+    assert_eq!((samples[1].rows, samples[1].count), (Some(1), 1));
+
+    let text = "model_warmup { batch_size: 2 }\nmodel_warmup { batch_size: 1 }\n\
+                model_warmup { batch_size: 1 inputs { key: 'a' value { data_type: TYPE_FP32 dims: -1 zero_data: true } } }\n\
+                model_warmup { batch_size: 1 inputs { key: 'b' value { data_type: TYPE_FP32 dims: 1 } } }\n\
+                model_warmup { batch_size: 1 inputs { key: 'c' value { data_type: TYPE_FP32 dims: 1 input_data_file: '../x' } } }\n\
+                model_warmup { batch_size: 1 inputs { value { dims: 1 } } }";
+    insta::assert_snapshot!(complaint(text), @"
+    resnet/config.pbtxt:1:28: `batch_size` of a sample must be at most 1, since `max_batch_size` is 0, got `2`
+    resnet/config.pbtxt:2:14: a sample of `model_warmup` must have `inputs`
+    resnet/config.pbtxt:3:83: `dims` of warm-up input `a` must be at least 1, and together at most 16777216
+    resnet/config.pbtxt:4:54: warm-up input `b` must have one of `zero_data`, `random_data` and `input_data_file`
+    resnet/config.pbtxt:5:102: `input_data_file` names `../x`, which is not in the folder `warmup`
+    resnet/config.pbtxt:6:37: `inputs` of `model_warmup` must have a `key`, the input's name
+    ");
 }
 
 #[test]

@@ -5,10 +5,12 @@
 //! place it takes: [`differences`].
 
 mod change;
+mod presented;
 
 use std::fmt;
 
 pub use change::{Difference, SignatureRule, differences};
+pub use presented::{Presented, Reshape};
 
 use super::tensor::{DType, Tensor};
 

@@ -70,6 +70,19 @@ impl Tensor {
         is_whole.then_some(Self { shape, storage: Storage::Lent(lent) })
     }
 
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// [`ShapeMismatch`] when they do not fit it.
+    pub fn reshaped(self, shape: Vec<usize>) -> Result<Self, ShapeMismatch> {
+        let elements = self.view().elements.len();
+        if element_count(&shape) == Some(elements) {
+            Ok(Self { shape, ..self })
+        } else {
+            Err(ShapeMismatch { shape, elements })
+        }
+    }
+
     /// The sizes of the dimensions.
     pub fn shape(&self) -> &[usize] {
         &self.shape

@@ -46,8 +46,8 @@ enum ReadError {
     Changed,
     #[error("{0}")]
     Unreadable(#[from] std::io::Error),
-    #[error("it is longer than {}", bytesize::ByteSize(LONGEST))]
-    TooLong,
+    #[error("it is longer than {}", bytesize::ByteSize(*.0))]
+    TooLong(u64),
     #[error("it is not UTF-8 text")]
     NotText(#[from] std::string::FromUtf8Error),
     #[error(
@@ -65,6 +65,8 @@ struct NotRead {
 
 /// Settings are a page of text; anything much longer got its name by mistake.
 const LONGEST: u64 = 1 << 20;
+/// What they name may be a row of an input: a picture, say. It is kept in memory for as long as the settings hold.
+const LONGEST_BESIDE: u64 = 16 << 20;
 
 impl KnownSettings {
     pub(super) fn is_known(&self) -> bool {
@@ -128,7 +130,7 @@ impl KnownSettings {
                 file,
                 error:
                     error @ (ReadError::Unreadable(_)
-                    | ReadError::TooLong
+                    | ReadError::TooLong(_)
                     | ReadError::NotText(_)
                     | ReadError::Foreign),
             }) => {
@@ -168,7 +170,8 @@ fn stamps_of(found: &SettingsFiles, outline: &Outline) -> Stamps {
 fn read_all(found: &SettingsFiles) -> Result<(ModelTexts, Outline), NotRead> {
     let text = |file: &SettingsFile| {
         let not_read = |error| NotRead { file: file.file.clone(), error };
-        let text = read(file).map_err(not_read)?;
+        let bytes = read(file, LONGEST).map_err(not_read)?;
+        let text = String::from_utf8(bytes).map_err(|error| not_read(error.into()))?;
         Ok(SettingsText { file: file.file.clone(), text })
     };
     let mut texts = ModelTexts {
@@ -178,16 +181,18 @@ fn read_all(found: &SettingsFiles) -> Result<(ModelTexts, Outline), NotRead> {
     };
     let outline = texts.triton.as_ref().map(|file| Outline::of(&file.text)).unwrap_or_default();
     for file in found.beside.iter().filter(|file| outline.files.contains(&file.name)) {
+        let not_read = |error| NotRead { file: file.file.clone(), error };
         // What is in it is told to whoever asks the model, so that the link is here must not be enough.
         if file.stamp.links > 1 {
-            return Err(NotRead { file: file.file.clone(), error: ReadError::Foreign });
+            return Err(not_read(ReadError::Foreign));
         }
-        texts.beside.insert(file.name.clone(), text(file)?.text);
+        let bytes = read(file, LONGEST_BESIDE).map_err(not_read)?;
+        texts.beside.insert(file.name.clone(), bytes.into());
     }
     Ok((texts, outline))
 }
 
-fn read(found: &SettingsFile) -> Result<String, ReadError> {
+fn read(found: &SettingsFile, longest: u64) -> Result<Vec<u8>, ReadError> {
     let file = File::open(&found.path)?;
     let check = || match Stamp::from(&file.metadata()?) == found.stamp {
         true => Ok(()),
@@ -198,11 +203,11 @@ fn read(found: &SettingsFile) -> Result<String, ReadError> {
     if !path_of(&file)?.starts_with(&found.root) {
         return Err(ReadError::Foreign);
     }
-    if found.stamp.size > LONGEST {
-        return Err(ReadError::TooLong);
+    if found.stamp.size > longest {
+        return Err(ReadError::TooLong(longest));
     }
     let mut bytes = Vec::new();
-    (&file).take(LONGEST + 1).read_to_end(&mut bytes)?;
+    (&file).take(longest + 1).read_to_end(&mut bytes)?;
     check()?;
-    Ok(String::from_utf8(bytes)?)
+    Ok(bytes)
 }

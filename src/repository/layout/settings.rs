@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use super::super::fingerprint::Stamp;
 use super::ModelFiles;
 use super::walk::{Entry, Kind, Walk};
+use crate::config::WARM_UP_FOLDER;
 
 /// What Triton calls a model's settings.
 pub(super) const TRITON: &str = "config.pbtxt";
 
-/// More files than these are not looked at: what settings name is a file or two.
+/// More files than these in one folder are not looked at: what settings name is a file or two.
 const MOST_BESIDE: usize = 64;
 
 /// The files of a model's settings, as a look saw them.
@@ -20,14 +21,14 @@ pub(in crate::repository) struct SettingsFiles {
     pub(in crate::repository) toml: Option<SettingsFile>,
     /// `config.pbtxt`.
     pub(in crate::repository) triton: Option<SettingsFile>,
-    /// What lies beside `config.pbtxt` and may be named in it.
+    /// What lies beside `config.pbtxt`, and in the folder for the warm-up, and may be named in it.
     pub(in crate::repository) beside: Vec<SettingsFile>,
 }
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::repository) struct SettingsFile {
-    /// What it is called in its folder.
+    /// What it is called from the model's folder on.
     pub(in crate::repository) name: String,
     pub(in crate::repository) path: PathBuf,
     /// From the models' folder on; this is what is shown.
@@ -61,12 +62,31 @@ impl ModelFiles {
             let is_known = entry.name == toml || entry.name == TRITON;
             !is_known && !entry.is_temporary() && entry.onnx_stem().is_none()
         };
-        for entry in among.iter().filter(is_other) {
-            if self.settings.beside.len() < MOST_BESIDE
+        self.look_beside(walk, among.iter().filter(is_other), "");
+        if let Some(folder) = find(among, WARM_UP_FOLDER)
+            && let Kind::Folder = walk.kind(folder)
+            && let Ok(entries) = walk.entries(&folder.path)
+        {
+            let entries = entries.iter().filter(|entry| !entry.is_temporary());
+            self.look_beside(walk, entries, &format!("{WARM_UP_FOLDER}/"));
+        }
+    }
+
+    fn look_beside<'e>(
+        &mut self,
+        walk: &mut Walk,
+        entries: impl Iterator<Item = &'e Entry>,
+        folder: &str,
+    ) {
+        let known = self.settings.beside.len();
+        for entry in entries {
+            if self.settings.beside.len() - known < MOST_BESIDE
                 && let Kind::File = walk.kind(entry)
                 && let Ok(stamp) = walk.stamp(&entry.path)
             {
-                self.settings.beside.push(SettingsFile::of(walk, entry, stamp));
+                let file = SettingsFile::of(walk, entry, stamp);
+                let name = format!("{folder}{}", file.name);
+                self.settings.beside.push(SettingsFile { name, ..file });
             }
         }
     }

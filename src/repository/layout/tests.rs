@@ -278,7 +278,9 @@ fn a_folder_of_tritons_has_numbered_versions_and_nothing_else() {
     let listing = folder.list();
     let settings = &listing.models["m"].settings;
     assert_eq!(settings.triton.as_ref().map(|file| file.file.as_str()), Some("m/config.pbtxt"));
-    assert!(settings.beside.iter().map(|file| file.name.as_str()).eq(["labels.txt"]));
+    assert!(
+        settings.beside.iter().map(|file| file.name.as_str()).eq(["labels.txt", "warmup/picture"])
+    );
     let left_out =
         "is left out: beside `config.pbtxt` only a folder named by a number is a version";
     assert_eq!(listing.warnings, [format!("`m/02` {left_out}"), format!("`m/old` {left_out}")]);

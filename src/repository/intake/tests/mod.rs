@@ -71,7 +71,8 @@ impl Scene {
             Sighting::RootUnreadable { reason } => format!("root unreadable: {reason}"),
             Sighting::Settings { file, texts: Some(texts), .. } => {
                 let said = texts.triton.iter().chain(&texts.toml).map(|file| file.text.as_str());
-                let said = said.chain(texts.beside.values().map(String::as_str));
+                let said = said
+                    .chain(texts.beside.values().filter_map(|bytes| str::from_utf8(bytes).ok()));
                 format!("{file} says `{}`", said.collect::<Vec<_>>().join("` and `"))
             }
             Sighting::Settings { file, texts: None, .. } => format!("{file} says nothing more"),
