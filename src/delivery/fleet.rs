@@ -35,6 +35,8 @@ pub struct Fleet {
     loading: HashMap<(ModelName, Digest), Option<Contract>>,
     /// Models whose files contradict each other, and how.
     problems: BTreeMap<ModelName, String>,
+    /// Files with settings that are refused, while earlier ones hold.
+    refused_settings: BTreeMap<ModelName, String>,
     files: HashMap<(ModelName, Digest), FileNote>,
     /// What the store may forget about once it has been decided on.
     stored: Vec<Digest>,
@@ -83,6 +85,7 @@ impl Fleet {
             loaded: HashMap::new(),
             loading: HashMap::new(),
             problems: BTreeMap::new(),
+            refused_settings: BTreeMap::new(),
             files: HashMap::new(),
             stored: Vec::new(),
             draining: HashMap::new(),
@@ -116,6 +119,21 @@ impl Fleet {
     /// Notes that a file cannot be taken.
     pub(super) fn not_taken(&self, model: &ModelName, file: &str, reason: String) {
         self.parts.registry.not_taken(model, file, reason);
+    }
+
+    /// Notes that new settings are refused and the ones before stay, or that they are taken.
+    pub(super) fn settings_refused(
+        &mut self,
+        model: &ModelName,
+        refused: Option<(String, String)>,
+    ) {
+        if let Some(before) = self.refused_settings.remove(model) {
+            self.parts.registry.is_settled(model, |file| file == before);
+        }
+        if let Some((file, reason)) = refused {
+            self.not_taken(model, &file, reason);
+            self.refused_settings.insert(model.clone(), file);
+        }
     }
 
     /// Notes that a model's files contradict each other, or no longer do.

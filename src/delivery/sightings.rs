@@ -21,11 +21,11 @@ impl Controller {
                     self.fleet.stored(&model, content, file);
                     seen.entry(model).or_default().push(Seen { place, digest: content.digest });
                 }
-                Sighting::Settings { model, texts, .. } => {
+                Sighting::Settings { model, texts, file } => {
                     if self.releases.contains_key(&model) {
                         happenings.push(happening(model.clone(), Event::SettingsChanged));
                     }
-                    self.read_settings(model, texts);
+                    self.read_settings(model, texts, file);
                 }
                 Sighting::Gone { model, place, file } => {
                     tracing::warn!(model.name = %model, "`{file}` is gone; what it was goes on from the store");
@@ -61,10 +61,11 @@ impl Controller {
     }
 
     /// Good settings apply at once; bad ones are refused, and the old ones stay.
-    fn read_settings(&mut self, model: ModelName, texts: Option<ModelTexts>) {
+    fn read_settings(&mut self, model: ModelName, texts: Option<ModelTexts>, file: String) {
         let parsed = ModelConfig::of_texts(&texts.unwrap_or_default(), &model);
         self.touched.insert(model.clone());
         let settings = self.settings.entry(model.clone()).or_default();
+        let mut refused = None;
         match parsed {
             Ok(config) => {
                 for sentence in &config.inactive {
@@ -74,11 +75,15 @@ impl Controller {
             }
             Err(error) => {
                 tracing::error!(model.name = %model, "the settings of `{model}` are refused: {error}");
-                if matches!(settings, Settings::Default | Settings::Bad(_)) {
-                    *settings = Settings::Bad(error.to_string());
+                match settings {
+                    Settings::Default | Settings::Bad(_) => {
+                        *settings = Settings::Bad(error.to_string());
+                    }
+                    Settings::Good(_) => refused = Some((file, error.to_string())),
                 }
             }
         }
+        self.fleet.settings_refused(&model, refused);
     }
 }
 

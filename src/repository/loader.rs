@@ -201,8 +201,14 @@ impl LoaderParts {
         };
         let promise = self.promise(order);
         let session = Session::load(&self.runtime, path, options).map_err(NotLoaded::Broken)?;
-        let presented = as_declared(&config.declared, session.signature());
-        let session = session.presented_as(presented.map_err(NotLoaded::Misfit)?);
+        let presented = as_declared(&config.declared, session.signature()).map_err(|reason| {
+            // Whoever has to put the declaration right wants to see what the model has.
+            self.registry.update(model, &revision.digest, |known| {
+                known.signature.get_or_insert_with(|| session.signature().clone());
+            });
+            NotLoaded::Misfit(reason)
+        })?;
+        let session = session.presented_as(presented);
         self.registry.update(model, &revision.digest, |known| {
             known.signature = Some(session.signature().clone());
         });

@@ -228,7 +228,13 @@ fn a_version_that_fails_its_warm_up_is_not_served_until_that_is_put_right() {
             .contains("`input_data_file` names `row`, which is not in the folder `warmup`")
             .then_some(())
     });
+    let not_taken = model(&server, "cold")["not_taken"].clone();
+    assert_eq!(not_taken[0]["file"], "cold/config.pbtxt");
     serves(&server, "cold");
+    fs::write(server.models().join("cold/warmup/row"), [0; 8]).unwrap();
+    within(PATIENCE, "good settings", || {
+        (model(&server, "cold")["not_taken"] == json!([])).then_some(())
+    });
 }
 
 #[test]
@@ -310,6 +316,9 @@ fn the_versions_that_a_policy_names_are_all_there_is() {
     within(PATIENCE, "both are kept", || {
         (versions(&server, "adder") == ["1: ready: -", "2: ready: -"]).then_some(())
     });
+    let told =
+        "`version_policy` in `adder/config.pbtxt` names versions that are not there: `adder/7`";
+    assert_eq!(server.log().matches(told).count(), 1, "{}", server.log());
 }
 
 #[test]

@@ -193,7 +193,9 @@ impl Intake {
 
     /// Each sentence is told once, as long as it stays true.
     fn tell_warnings(&mut self, listing: &Listing, sightings: &mut Vec<Sighting>) {
-        let warnings: BTreeSet<String> = listing.warnings.iter().cloned().collect();
+        let of_models = self.models.values().filter_map(KnownModel::warning).map(str::to_owned);
+        let warnings: BTreeSet<String> =
+            listing.warnings.iter().cloned().chain(of_models).collect();
         let new = warnings.difference(&self.warnings).cloned();
         sightings.extend(new.map(Sighting::Warning));
         self.warnings = warnings;

@@ -8,7 +8,7 @@ use super::super::layout::ModelFiles;
 use super::place::KnownPlace;
 use super::settings::{KnownSettings, Readiness};
 use super::sighting::{Report, Sighting};
-use crate::domain::model::{Digest, ModelName};
+use crate::domain::model::{Digest, ModelName, VersionLabel};
 use crate::domain::rollout::Place;
 
 /// A model that is in the folder, or was and has not been told to be gone.
@@ -17,6 +17,8 @@ pub(super) struct KnownModel {
     places: BTreeMap<Place, KnownPlace>,
     settings: KnownSettings,
     problem: Option<String>,
+    /// A sentence about versions that the settings name and nobody has put there.
+    lacking: Option<String>,
     presence: Presence,
 }
 
@@ -76,6 +78,11 @@ impl KnownModel {
         self.settings.outline().model_file.as_deref()
     }
 
+    /// What a person should know of it, although it can be served.
+    pub(super) fn warning(&self) -> Option<&str> {
+        self.lacking.as_deref()
+    }
+
     /// Whether its files were looked at by the name that its settings give.
     pub(super) fn is_read_right(&self, files: &ModelFiles) -> bool {
         files.settings.triton.is_none() || self.model_file() == files.model_file.as_deref()
@@ -103,6 +110,21 @@ impl KnownModel {
             (Place::Flat | Place::Labelled(_), _) => true,
         };
         let has_none = !files.versions.keys().any(is_chosen);
+        let is_lacking = |label: &&VersionLabel| {
+            !files.versions.contains_key(&Place::Labelled((*label).clone()))
+        };
+        let lacking: Vec<String> = chosen
+            .iter()
+            .flatten()
+            .filter(is_lacking)
+            .map(|label| format!("`{}/{label}`", report.model))
+            .collect();
+        self.lacking = (!has_none && !lacking.is_empty()).then(|| {
+            let (model, lacking) = (report.model, lacking.join(", "));
+            format!(
+                "`version_policy` in `{model}/config.pbtxt` names versions that are not there: {lacking}"
+            )
+        });
         match &readiness {
             Readiness::Ready if has_none => {
                 let problem =
