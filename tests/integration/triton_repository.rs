@@ -185,6 +185,9 @@ fn five_kinds_of_models_are_served_over_v2_without_a_change() {
     let expected = json!({ "error": sentence, "code": "invalid_input" });
     assert_eq!((refused.status, refused.json()), (400, expected));
     assert_eq!(infer(&server, "automatic", [5, 2], json!({})).status, 200, "nothing is said of it");
+    let config = server.get("/v2/models/batched/config").ok();
+    assert_eq!((&config["max_batch_size"], &config["input"][0]["dims"]), (&json!(4), &json!([2])));
+    assert_eq!(server.get("/v2/models/explicit/config").ok()["max_batch_size"], 0);
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub(super) fn index(lines: Vec<repository::Line>) -> RepositoryIndexResponse {
 
 /// How a version is run.
 pub(super) fn configuration(configuration: Configuration) -> ModelConfigResponse {
-    let Configuration { model, max_batch_size, inputs, outputs, concurrency } = configuration;
+    let Configuration { model, max_batch_size, is_batched, inputs, outputs, concurrency } =
+        configuration;
     let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let batching = ModelDynamicBatching {
         preferred_batch_size: vec![number(max_batch_size)],
@@ -52,7 +53,7 @@ pub(super) fn configuration(configuration: Configuration) -> ModelConfigResponse
         input: inputs.into_iter().map(input).collect(),
         output: outputs.into_iter().map(output).collect(),
         instance_group: vec![group],
-        dynamic_batching: (max_batch_size > 0).then_some(batching),
+        dynamic_batching: is_batched.then_some(batching),
         backend: BACKEND.to_owned(),
     };
     ModelConfigResponse { config: Some(config) }

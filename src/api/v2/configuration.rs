@@ -24,8 +24,11 @@ pub(in crate::api) const BACKEND: &str = "onnxruntime";
 #[derive(Debug)]
 pub(in crate::api) struct Configuration {
     pub(in crate::api) model: String,
-    /// How many rows run together; 0 where requests run one by one, and then sizes include the rows.
+    /// How many rows a request may have where its settings say so, or else how many run together; 0 where they run one by
+    /// one, and then sizes include the rows.
     pub(in crate::api) max_batch_size: usize,
+    /// Whether requests run together.
+    pub(in crate::api) is_batched: bool,
     pub(in crate::api) inputs: Vec<Part>,
     pub(in crate::api) outputs: Vec<Part>,
     /// How many runs may go on at once.
@@ -79,10 +82,9 @@ pub(in crate::api) fn of(
 
 fn configuration(route: &ModelRoute, servable: &Servable, threads: usize) -> Configuration {
     let metadata = Metadata::of(route, servable, true);
-    let max_batch_size = match servable.max_batch_rows() {
-        0 | 1 => 0,
-        rows => rows,
-    };
+    let is_batched = servable.max_batch_rows() > 1;
+    let together = if is_batched { servable.max_batch_rows() } else { 0 };
+    let max_batch_size = servable.max_request_rows().unwrap_or(together);
     let part = |port: &Port<'_>| Part {
         name: port.name.to_owned(),
         data_type: match port.datatype {
@@ -94,6 +96,7 @@ fn configuration(route: &ModelRoute, servable: &Servable, threads: usize) -> Con
     Configuration {
         model: metadata.name.to_owned(),
         max_batch_size,
+        is_batched,
         inputs: metadata.inputs.iter().map(part).collect(),
         outputs: metadata.outputs.iter().map(part).collect(),
         concurrency: servable.limits().concurrency(threads),
@@ -101,7 +104,8 @@ fn configuration(route: &ModelRoute, servable: &Servable, threads: usize) -> Con
 }
 
 fn document(configuration: &Configuration) -> Value {
-    let Configuration { model, max_batch_size, inputs, outputs, concurrency } = configuration;
+    let Configuration { model, max_batch_size, is_batched, inputs, outputs, concurrency } =
+        configuration;
     let part =
         |part: &Part| json!({ "name": part.name, "data_type": part.data_type, "dims": part.dims });
     let mut document = json!({
@@ -113,7 +117,7 @@ fn document(configuration: &Configuration) -> Value {
         "output": outputs.iter().map(part).collect::<Vec<_>>(),
         "instance_group": [{ "name": model, "kind": "KIND_CPU", "count": concurrency }],
     });
-    if *max_batch_size > 0 {
+    if *is_batched {
         document["dynamic_batching"] =
             json!({ "preferred_batch_size": [max_batch_size], "max_queue_delay_microseconds": 0 });
     }
