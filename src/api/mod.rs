@@ -20,6 +20,8 @@ mod health;
 mod json;
 mod leftover;
 mod models;
+mod openapi;
+mod pages;
 mod patience;
 mod predict;
 mod problem;

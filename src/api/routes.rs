@@ -6,26 +6,60 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router as Routes;
 use axum::handler::Handler;
 use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router as Routes};
 
 use super::guard::{self, Guard};
+use super::openapi::Described;
 use super::v2::{configuration, repository, statistics};
 use super::{
-    Api, admin, encoding, events, health, models, predict, problem, rollouts, shadow_report, v2,
+    Api, admin, encoding, events, health, models, openapi, predict, problem, rollouts,
+    shadow_report, v2,
 };
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
+    /// Whoever asks a listener for clients or for operators.
+    Everybody,
     /// Who wants predictions.
     Clients,
     /// Who runs the server.
     Operators,
     /// Operators as well, and whoever collects measurements where these have a listener of their own.
     Scrapers,
+}
+
+impl Audience {
+    /// Whether its routes are on a listener for these.
+    pub(super) fn is_on(self, listener: &[Self]) -> bool {
+        match self {
+            Self::Everybody => {
+                [Self::Clients, Self::Operators].iter().any(|it| listener.contains(it))
+            }
+            Self::Clients | Self::Operators | Self::Scrapers => listener.contains(&self),
+        }
+    }
+
+    /// Whether the guard stands before its routes on a listener for these.
+    pub(super) fn is_guarded_on(self, listener: &[Self]) -> bool {
+        match self {
+            Self::Everybody | Self::Clients => !listener.contains(&Self::Clients),
+            Self::Operators | Self::Scrapers => true,
+        }
+    }
+
+    /// `everybody`, `clients`, `operators` or `scrapers`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Everybody => "everybody",
+            Self::Clients => "clients",
+            Self::Operators => "operators",
+            Self::Scrapers => "scrapers",
+        }
+    }
 }
 
 /// A line of the table.
@@ -40,9 +74,9 @@ pub struct Route {
     answer: MethodRouter<Api, Infallible>,
 }
 
-/// All there are.
+/// All there are. What each is for, and what it takes and gives, is said in `openapi/parts/`.
 pub fn table() -> Vec<Route> {
-    use Audience::{Clients, Operators, Scrapers};
+    use Audience::{Clients, Everybody, Operators, Scrapers};
     vec![
         get(Clients, "/v1/models", models::list),
         // `{model}:predict` is one segment of the path, which the route reads.
@@ -89,6 +123,8 @@ pub fn table() -> Vec<Route> {
         get(Operators, "/shadow/report", shadow_report::report),
         get(Operators, "/shadow/samples/{id}", shadow_report::sample),
         get(Scrapers, "/metrics", admin::metrics),
+        get(Everybody, "/openapi.json", openapi::document),
+        get(Everybody, "/docs", openapi::docs),
     ]
 }
 
@@ -99,16 +135,30 @@ pub fn routes(api: Api, audiences: &[Audience], guard: Guard) -> Routes {
 }
 
 fn of(audiences: &[Audience], guard: Guard) -> Routes<Api> {
-    let (open, guarded): (Vec<Route>, Vec<Route>) = table()
+    let described = Arc::new(Described::new(audiences, guard.wants_token()));
+    let (guarded, open): (Vec<Route>, Vec<Route>) = table()
         .into_iter()
-        .filter(|route| audiences.contains(&route.audience))
-        .partition(|route| route.audience == Audience::Clients);
+        .filter(|route| route.audience.is_on(audiences))
+        .map(|route| route.telling_of(&described))
+        .partition(|route| route.audience.is_guarded_on(audiences));
     let elsewhere = Routes::new().fallback(problem::no_such_route);
     let guard = axum::middleware::from_fn_with_state(Arc::new(guard), guard::check);
     if open.is_empty() {
         return with(elsewhere, guarded).layer(guard);
     }
     with(elsewhere, open).merge(with(Routes::new(), guarded).layer(guard))
+}
+
+impl Route {
+    /// What is on more than one listener answers differently on each.
+    fn telling_of(self, listener: &Arc<Described>) -> Self {
+        match self.audience {
+            Audience::Everybody => {
+                Self { answer: self.answer.layer(Extension(listener.clone())), ..self }
+            }
+            Audience::Clients | Audience::Operators | Audience::Scrapers => self,
+        }
+    }
 }
 
 fn with(routes: Routes<Api>, table: Vec<Route>) -> Routes<Api> {
@@ -158,7 +208,7 @@ mod tests {
             &[Clients, Operators, Scrapers],
         ];
         for audiences in all {
-            let table = table().into_iter().filter(|route| audiences.contains(&route.audience));
+            let table = table().into_iter().filter(|route| route.audience.is_on(audiences));
             let expected: BTreeSet<String> = table.map(|route| route.path.to_owned()).collect();
             assert_eq!(paths(audiences), expected, "{audiences:?}");
         }

@@ -6,7 +6,7 @@ mod sample;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use self::collect::Wanted;
@@ -14,7 +14,7 @@ pub use self::page::{PageLinks, render};
 use super::problem::Problem;
 use super::rollouts::parameter;
 use super::segments::Segments;
-use super::{Api, admin};
+use super::{Api, admin, pages};
 
 /// `GET /shadow/report`: of every model, of `?model=`, or of one `?rollout=`. JSON, or a page for a browser.
 pub(super) async fn report(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
@@ -32,12 +32,7 @@ pub(super) async fn report(State(api): State<Api>, uri: Uri, headers: HeaderMap)
         Err(problem) => return problem.into_response(),
     };
     match on_a_thread_that_may_wait(&api, move |api| collect::answer(api, &wanted)).await {
-        Ok(answer) if wants_page => {
-            // What a page cannot say of itself.
-            let headers =
-                [(header::X_FRAME_OPTIONS, "DENY"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-            (headers, Html(page::render(&answer, &api.links))).into_response()
-        }
+        Ok(answer) if wants_page => pages::response(page::render(&answer, &api.links)),
         Ok(answer) => admin::with_etag(&headers, &answer),
         Err(problem) => problem.into_response(),
     }

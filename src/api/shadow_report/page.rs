@@ -16,12 +16,10 @@ mod tests;
 use std::sync::LazyLock;
 
 use askama::Template;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use summary::Summary;
+use self::summary::Summary;
+use crate::api::pages::source;
 
 /// Where the commands that the page offers are sent.
 #[derive(Clone, Debug)]
@@ -64,7 +62,7 @@ struct Page<'a> {
     answer: String,
 }
 
-const STYLE: &str = include_str!("page/page.css");
+const STYLE: &str = concat!(include_str!("../pages.css"), include_str!("page/page.css"));
 
 /// As the npm packages bring it; `page/library/README.md` says which. Plot needs D3 before it.
 const LIBRARY: [&str; 2] =
@@ -114,11 +112,6 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
          require-trusted-types-for 'script'; trusted-types 'none'"
     )
 });
-
-/// How a policy names a script or style that may be used: by its hash.
-fn source(text: &str) -> String {
-    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
-}
 
 /// JSON without any character that could end a `script` element, begin a comment in it, or end a line of
 /// JavaScript. All of them can stand in JSON's strings only, where they have another spelling.

@@ -1,0 +1,267 @@
+//! The page of `/docs`: the document for people, in one file that loads nothing and can be read without a script.
+//!
+//! Its script only copies commands, finds operations, and puts the address that the page was got from into the commands.
+//! It sends nothing, and the content security policy would not let it.
+
+mod example;
+mod field;
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use serde_json::{Map, Value};
+
+use self::example::example;
+use self::field::{Field, fields, kind};
+use crate::api::pages::source;
+
+/// Shows a document. `address` is where its routes are asked.
+pub(super) fn render(document: &Value, address: &str) -> String {
+    let tags = document["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let page = Page {
+        policy: &POLICY,
+        style: STYLE,
+        script: SCRIPT,
+        address,
+        about: text(&document["info"], "description"),
+        version: text(&document["info"], "version"),
+        groups: tags.iter().map(|tag| Group::of(tag, document)).collect(),
+    };
+    page.to_string()
+}
+
+const STYLE: &str = concat!(include_str!("../pages.css"), include_str!("page/page.css"));
+const SCRIPT: &str = include_str!("page/page.js");
+
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let (script, style) = (source(SCRIPT), source(STYLE));
+    format!(
+        "default-src 'none'; script-src {script}; style-src {style}; base-uri 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+});
+
+#[derive(Template)]
+#[template(path = "page.html", config = "src/api/openapi/page/askama.toml")]
+struct Page<'d> {
+    policy: &'d str,
+    style: &'d str,
+    script: &'d str,
+    address: &'d str,
+    about: &'d str,
+    version: &'d str,
+    groups: Vec<Group<'d>>,
+}
+
+/// The operations with one tag.
+struct Group<'d> {
+    name: &'d str,
+    description: &'d str,
+    operations: Vec<Operation<'d>>,
+}
+
+struct Operation<'d> {
+    id: &'d str,
+    method: String,
+    path: &'d str,
+    audience: &'d str,
+    summary: &'d str,
+    description: &'d str,
+    parameters: Vec<Parameter<'d>>,
+    /// What a request without a body looks like; none where there are examples of bodies.
+    command: Option<Command>,
+    requests: Vec<Body<'d>>,
+    responses: Vec<Reply<'d>>,
+}
+
+struct Parameter<'d> {
+    name: &'d str,
+    place: &'d str,
+    is_required: bool,
+    kind: String,
+    description: &'d str,
+}
+
+/// A body of one type.
+struct Body<'d> {
+    media_type: &'d str,
+    description: &'d str,
+    fields: Vec<Field<'d>>,
+    examples: Vec<Example<'d>>,
+}
+
+struct Example<'d> {
+    summary: &'d str,
+    json: String,
+    command: Option<Command>,
+}
+
+struct Reply<'d> {
+    status: &'d str,
+    description: &'d str,
+    bodies: Vec<Body<'d>>,
+    headers: Vec<&'d str>,
+}
+
+/// A command line, in which the address may be replaced by the one that the page came from.
+struct Command {
+    before: String,
+    after: String,
+}
+
+impl<'d> Group<'d> {
+    fn of(tag: &'d Value, document: &'d Value) -> Self {
+        let name = text(tag, "name");
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let operations = paths
+            .flat_map(|(path, methods)| {
+                members(methods).iter().map(move |(method, operation)| (path, method, operation))
+            })
+            .filter(|(_, _, operation)| operation["tags"][0] == name)
+            .map(|(path, method, operation)| Operation::of(path, method, operation, document))
+            .collect();
+        Self { name, description: text(tag, "description"), operations }
+    }
+}
+
+impl<'d> Operation<'d> {
+    fn of(path: &'d str, method: &str, operation: &'d Value, document: &'d Value) -> Self {
+        let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let parameters: Vec<&Value> =
+            parameters.iter().map(|one| resolved(one, document)).collect();
+        let asked = Asked {
+            path: filled(path, &parameters),
+            wants_token: !operation["security"].is_null(),
+        };
+        let request = resolved(&operation["requestBody"], document);
+        let requests: Vec<Body<'_>> = members(&request["content"])
+            .iter()
+            .map(|(name, media)| Body::of(name, media, document, Some(&asked)))
+            .collect();
+        let has_commands = requests.iter().any(|body| !body.examples.is_empty());
+        Self {
+            id: text(operation, "operationId"),
+            method: method.to_ascii_uppercase(),
+            path,
+            audience: text(operation, "x-audience"),
+            summary: text(operation, "summary"),
+            description: text(operation, "description"),
+            parameters: parameters.into_iter().map(|one| Parameter::of(one, document)).collect(),
+            command: (!has_commands).then(|| asked.with(None, "")),
+            requests,
+            responses: members(&operation["responses"])
+                .iter()
+                .map(|(status, reply)| Reply::of(status, resolved(reply, document), document))
+                .collect(),
+        }
+    }
+}
+
+impl<'d> Parameter<'d> {
+    fn of(parameter: &'d Value, document: &'d Value) -> Self {
+        Self {
+            name: text(parameter, "name"),
+            place: text(parameter, "in"),
+            is_required: parameter["required"] == true,
+            kind: kind(&parameter["schema"], document),
+            description: text(parameter, "description"),
+        }
+    }
+}
+
+impl<'d> Body<'d> {
+    fn of(name: &'d str, media: &'d Value, document: &'d Value, asked: Option<&Asked>) -> Self {
+        let schema = &media["schema"];
+        let shown = |summary, value: &Value| Example {
+            summary,
+            json: written(value),
+            command: asked.map(|asked| asked.with(Some(value), name)),
+        };
+        let mut examples: Vec<Example<'_>> = members(&media["examples"])
+            .values()
+            .map(|one| shown(text(one, "summary"), &one["value"]))
+            .collect();
+        let only = media.get("example").cloned().or_else(|| example(schema, document));
+        if let (true, Some(only)) = (examples.is_empty() && name != "text/html", only) {
+            examples.push(shown("", &only));
+        }
+        Self {
+            media_type: name,
+            description: text(resolved(schema, document), "description"),
+            fields: fields(schema, document),
+            examples,
+        }
+    }
+}
+
+impl<'d> Reply<'d> {
+    fn of(status: &'d str, reply: &'d Value, document: &'d Value) -> Self {
+        let content = members(&reply["content"]).iter();
+        Self {
+            status,
+            description: text(reply, "description"),
+            bodies: content.map(|(name, media)| Body::of(name, media, document, None)).collect(),
+            headers: members(&reply["headers"]).keys().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// What a command asks for.
+struct Asked {
+    path: String,
+    wants_token: bool,
+}
+
+impl Asked {
+    fn with(&self, body: Option<&Value>, media_type: &str) -> Command {
+        let token = match self.wants_token {
+            true => "-H \"authorization: Bearer $GREENROOM_ADMIN_TOKEN\" ",
+            false => "",
+        };
+        let body = match body {
+            // Of bytes there is no example.
+            Some(body) if media_type == "application/json" => {
+                format!(" -d '{}'", body.to_string().replace('\'', "'\\''"))
+            }
+            Some(_) | None => String::new(),
+        };
+        Command { before: format!("curl -sS {token}'"), after: format!("{}'{body}", self.path) }
+    }
+}
+
+/// A path with the examples of what may stand in it.
+fn filled(path: &str, parameters: &[&Value]) -> String {
+    parameters.iter().filter(|one| one["in"] == "path").fold(path.to_owned(), |path, one| {
+        path.replace(&format!("{{{}}}", text(one, "name")), text(one, "example"))
+    })
+}
+
+/// As a person reads it: a text as it is, everything else as JSON.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        }
+    }
+}
+
+/// What a reference refers to; what is none, itself.
+fn resolved<'d>(value: &'d Value, document: &'d Value) -> &'d Value {
+    let place = value["$ref"].as_str().and_then(|place| place.strip_prefix('#'));
+    place.and_then(|place| document.pointer(place)).unwrap_or(value)
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn members(value: &Value) -> &Map<String, Value> {
+    static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    value.as_object().unwrap_or(&NONE)
+}
+
+/// The words of a text, and whether they stand in backticks.
+fn spans(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    text.split('`').enumerate().map(|(index, words)| (index % 2 == 1, words))
+}
