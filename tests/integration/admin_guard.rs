@@ -31,10 +31,17 @@ const HOSTILE: &[&[(&str, &str)]] = &[
 
 /// A request to each route that is not for clients.
 fn requests() -> Vec<Request> {
-    let guarded = table().into_iter().filter(|route| route.audience != Audience::Clients);
+    let guarded = table().into_iter().filter(|route| is_guarded(route.audience));
     let requests: Vec<Request> = guarded.map(|route| request(&route)).collect();
     assert!(requests.len() >= 10, "{requests:?}");
     requests
+}
+
+fn is_guarded(audience: Audience) -> bool {
+    match audience {
+        Audience::Clients | Audience::Everybody => false,
+        Audience::Operators | Audience::Scrapers => true,
+    }
 }
 
 /// As an operator would ask.
@@ -85,9 +92,14 @@ fn on_loopback_every_admin_route_refuses_pages_and_foreign_names() {
 fn so_does_every_one_on_a_listener_of_its_own_and_what_is_not_there() {
     let server = plan().flags(&["--admin", "127.0.0.1:0"]).start();
     assert_all_refuse(&server, server.admin(), &requests());
-    for nothing in [Request::get("/nothing"), Request::new("DELETE", "/admin/v1/models")] {
-        let answer =
-            server.ask_at(server.admin(), &nothing.header("origin", "http://evil.example"));
+    let others = [
+        Request::get("/nothing"),
+        Request::new("DELETE", "/admin/v1/models"),
+        Request::get("/docs"),
+        Request::get("/openapi.json"),
+    ];
+    for other in others {
+        let answer = server.ask_at(server.admin(), &other.header("origin", "http://evil.example"));
         assert_eq!(answer.status, 403);
     }
     for request in requests() {
@@ -116,8 +128,13 @@ fn on_an_address_for_everybody_every_admin_route_wants_the_token() {
         .file("admin.token", "0123456789abcdef\n")
         .flags(&["--http", "0.0.0.0:0", "--admin", "0.0.0.0:0"])
         .start();
-    let nothing = [Request::get("/nothing"), Request::new("DELETE", "/admin/v1/models")];
-    for request in requests().iter().chain(&nothing) {
+    let others = [
+        Request::get("/nothing"),
+        Request::new("DELETE", "/admin/v1/models"),
+        Request::get("/docs"),
+        Request::get("/openapi.json"),
+    ];
+    for request in requests().iter().chain(&others) {
         let host = ("host", "models.example");
         for wrong in [None, Some("Bearer 0123456789abcdee"), Some("Basic 0123456789abcdef")] {
             let token = wrong.map(|token| ("authorization", token));

@@ -30,6 +30,7 @@ mod many_drops;
 mod many_models;
 mod memory;
 mod metrics;
+mod openapi;
 mod outputs;
 mod pick_up;
 mod predictions;

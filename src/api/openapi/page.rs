@@ -130,7 +130,9 @@ impl<'d> Operation<'d> {
         let parameters: Vec<&Value> =
             parameters.iter().map(|one| resolved(one, document)).collect();
         let asked = Asked {
-            path: filled(path, &parameters),
+            path,
+            parameters: parameters.clone(),
+            document,
             wants_token: !operation["security"].is_null(),
         };
         let request = resolved(&operation["requestBody"], document);
@@ -147,7 +149,7 @@ impl<'d> Operation<'d> {
             summary: text(operation, "summary"),
             description: text(operation, "description"),
             parameters: parameters.into_iter().map(|one| Parameter::of(one, document)).collect(),
-            command: (!has_commands).then(|| asked.with(None, "")),
+            command: (!has_commands).then(|| asked.with(None)),
             requests,
             responses: members(&operation["responses"])
                 .iter()
@@ -170,20 +172,22 @@ impl<'d> Parameter<'d> {
 }
 
 impl<'d> Body<'d> {
-    fn of(name: &'d str, media: &'d Value, document: &'d Value, asked: Option<&Asked>) -> Self {
+    fn of(name: &'d str, media: &'d Value, document: &'d Value, asked: Option<&Asked<'d>>) -> Self {
         let schema = &media["schema"];
-        let shown = |summary, value: &Value| Example {
+        // Of bytes there are no examples.
+        let asked = asked.filter(|_| name == "application/json");
+        let shown = |name: &str, summary, value: &Value| Example {
             summary,
             json: written(value),
-            command: asked.map(|asked| asked.with(Some(value), name)),
+            command: asked.map(|asked| asked.with(Some((name, value)))),
         };
         let mut examples: Vec<Example<'_>> = members(&media["examples"])
-            .values()
-            .map(|one| shown(text(one, "summary"), &one["value"]))
+            .iter()
+            .map(|(name, one)| shown(name, text(one, "summary"), &one["value"]))
             .collect();
         let only = media.get("example").cloned().or_else(|| example(schema, document));
-        if let (true, Some(only)) = (examples.is_empty() && name != "text/html", only) {
-            examples.push(shown("", &only));
+        if let (true, Some(only)) = (examples.is_empty(), only) {
+            examples.push(shown("", "", &only));
         }
         Self {
             media_type: name,
@@ -196,7 +200,10 @@ impl<'d> Body<'d> {
 
 impl<'d> Reply<'d> {
     fn of(status: &'d str, reply: &'d Value, document: &'d Value) -> Self {
-        let content = members(&reply["content"]).iter();
+        // What an error is, the page says once.
+        let is_plain =
+            |media: &Value| media["schema"]["$ref"] == ERROR && media["example"].is_null();
+        let content = members(&reply["content"]).iter().filter(|(_, media)| !is_plain(media));
         Self {
             status,
             description: text(reply, "description"),
@@ -206,34 +213,44 @@ impl<'d> Reply<'d> {
     }
 }
 
+const ERROR: &str = "#/components/schemas/Error";
+
 /// What a command asks for.
-struct Asked {
-    path: String,
+struct Asked<'d> {
+    path: &'d str,
+    parameters: Vec<&'d Value>,
+    document: &'d Value,
     wants_token: bool,
 }
 
-impl Asked {
-    fn with(&self, body: Option<&Value>, media_type: &str) -> Command {
+impl Asked<'_> {
+    /// A command, with a body and the name that it has among the examples.
+    fn with(&self, example: Option<(&str, &Value)>) -> Command {
         let token = match self.wants_token {
             true => "-H \"authorization: Bearer $GREENROOM_ADMIN_TOKEN\" ",
             false => "",
         };
-        let body = match body {
-            // Of bytes there is no example.
-            Some(body) if media_type == "application/json" => {
-                format!(" -d '{}'", body.to_string().replace('\'', "'\\''"))
+        let (name, body) = match example {
+            Some((name, body)) => {
+                (name, format!(" -d '{}'", body.to_string().replace('\'', "'\\''")))
             }
-            Some(_) | None => String::new(),
+            None => ("", String::new()),
         };
-        Command { before: format!("curl -sS {token}'"), after: format!("{}'{body}", self.path) }
+        let path = self.filled(name);
+        Command { before: format!("curl -sS {token}'"), after: format!("{path}'{body}") }
     }
-}
 
-/// A path with the examples of what may stand in it.
-fn filled(path: &str, parameters: &[&Value]) -> String {
-    parameters.iter().filter(|one| one["in"] == "path").fold(path.to_owned(), |path, one| {
-        path.replace(&format!("{{{}}}", text(one, "name")), text(one, "example"))
-    })
+    /// The path with examples of what may stand in it. Where that is the name of the body's example, the body is for it.
+    fn filled(&self, example: &str) -> String {
+        let of_path = self.parameters.iter().filter(|one| one["in"] == "path");
+        of_path.fold(self.path.to_owned(), |path, one| {
+            let values = &resolved(&one["schema"], self.document)["enum"];
+            let is_meant =
+                values.as_array().is_some_and(|values| values.iter().any(|it| it == example));
+            let value = if is_meant { example } else { text(one, "example") };
+            path.replace(&format!("{{{}}}", text(one, "name")), value)
+        })
+    }
 }
 
 /// As a person reads it: a text as it is, everything else as JSON.

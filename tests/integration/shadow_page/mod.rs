@@ -6,7 +6,7 @@
 pub(crate) mod schema;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use greenroom::api::{PageLinks, shadow_page};
@@ -79,7 +79,7 @@ fn every_figure_draws_what_the_report_says() {
     ] {
         assert_eq!(page.corners(curve), expected, "{curve}");
     }
-    page.assert_quiet(&shown);
+    page.assert_quiet(&shown.file);
     page.keep_picture("classification-laptop");
 }
 
@@ -125,7 +125,7 @@ fn figures_without_data_are_not_drawn() {
         assert_eq!(page.names("table"), tables, "{fixture}");
         assert_eq!(page.count("figure"), length(&figures), "{fixture}");
         assert_eq!(page.count("figure svg:empty, section:empty, figure .canvas:empty"), 0);
-        page.assert_quiet(&shown);
+        page.assert_quiet(&shown.file);
         page.keep_picture(&format!("{fixture}-laptop"));
     }
 }
@@ -143,7 +143,7 @@ fn members_that_are_null_are_as_good_as_absent() {
     let mut page = shown.open(&mut browser, LAPTOP);
     assert_eq!(page.names("table"), json!(["gates"]));
     assert_eq!(page.count("figure, .notice"), 0);
-    page.assert_quiet(&shown);
+    page.assert_quiet(&shown.file);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_value_under_the_pointer_is_told() {
             json!(words)
         ));
     }
-    page.assert_quiet(&shown);
+    page.assert_quiet(&shown.file);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn no_word_of_a_report_does_anything() {
     for words in [&report["model"], &report["rollout"], &report["verdict"]["reason"]] {
         assert!(text.as_str().unwrap().contains(words.as_str().unwrap()), "{words}");
     }
-    page.assert_quiet(&shown);
+    page.assert_quiet(&shown.file);
     page.keep_picture("hostile-laptop");
 }
 
@@ -213,7 +213,7 @@ fn every_page_fits_a_phone() {
             page.wait_until(&format!("innerWidth === {width} && {ALL_DRAWN}"));
             page.assert_fits(width);
         }
-        page.assert_quiet(&shown);
+        page.assert_quiet(&shown.file);
     }
 }
 
@@ -276,7 +276,7 @@ fn several_reports_are_reached_from_the_top() {
          document.querySelector(link.hash).querySelector('h2').textContent.split(' ')[0])",
     );
     assert_eq!(reached, json!(["ticket-router", "delivery-time", "phrase-vectors"]));
-    page.assert_quiet(&shown);
+    page.assert_quiet(&shown.file);
     page.keep_picture("several-laptop");
 }
 
@@ -313,12 +313,6 @@ impl Shown {
 }
 
 impl BrowserPage<'_> {
-    fn count(&mut self, selector: &str) -> usize {
-        let count =
-            self.evaluate(&format!("document.querySelectorAll({}).length", json!(selector)));
-        usize::try_from(count.as_u64().unwrap()).unwrap()
-    }
-
     /// How many points the one path that this selects goes through.
     fn corners(&mut self, selector: &str) -> usize {
         let path = format!("document.querySelector({}).getAttribute('d')", json!(selector));
@@ -330,37 +324,6 @@ impl BrowserPage<'_> {
         self.evaluate(&format!(
             "[...document.querySelectorAll('[data-{what}]')].map((one) => one.dataset.{what})"
         ))
-    }
-
-    /// Nothing reaches over the right edge, and no table over that of its card.
-    #[track_caller]
-    fn assert_fits(&mut self, width: u32) {
-        assert_eq!(self.evaluate("innerWidth"), width);
-        let too_wide = self.evaluate(
-            "[document.scrollingElement, ...document.querySelectorAll('.table')] \
-             .filter((one) => one.scrollWidth > one.clientWidth) \
-             .map((one) => one.outerHTML.slice(0, 200))",
-        );
-        let reaching = self.evaluate(
-            "[...document.querySelectorAll('body *')] \
-             .filter((one) => one.getBoundingClientRect().right > innerWidth + 1) \
-             .map((one) => one.outerHTML.slice(0, 200))",
-        );
-        assert_eq!((too_wide, reaching), (json!([]), json!([])), "at a width of {width}");
-    }
-
-    /// No complaint of the browser, and not one request but for the page.
-    #[track_caller]
-    fn assert_quiet(&mut self, shown: &Shown) {
-        assert_eq!(self.troubles(), Vec::<String>::new());
-        assert_eq!(self.requests(), [format!("file://{}", shown.file.display())]);
-    }
-
-    fn keep_picture(&mut self, name: &str) {
-        if let Some(folder) = std::env::var_os("GREENROOM_PICTURES") {
-            fs::create_dir_all(&folder).unwrap();
-            self.picture(&Path::new(&folder).join(format!("{name}.png")));
-        }
     }
 }
 

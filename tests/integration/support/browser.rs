@@ -239,6 +239,46 @@ impl BrowserPage<'_> {
         fs::write(file, STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
+    /// How many elements this selects.
+    #[track_caller]
+    pub(crate) fn count(&mut self, selector: &str) -> usize {
+        let count =
+            self.evaluate(&format!("document.querySelectorAll({}).length", json!(selector)));
+        usize::try_from(count.as_u64().unwrap()).unwrap()
+    }
+
+    /// Nothing reaches over the right edge, and no table over that of its card.
+    #[track_caller]
+    pub(crate) fn assert_fits(&mut self, width: u32) {
+        assert_eq!(self.evaluate("innerWidth"), width);
+        let too_wide = self.evaluate(
+            "[document.scrollingElement, ...document.querySelectorAll('.table')] \
+             .filter((one) => one.scrollWidth > one.clientWidth) \
+             .map((one) => one.outerHTML.slice(0, 200))",
+        );
+        let reaching = self.evaluate(
+            "[...document.querySelectorAll('body *')] \
+             .filter((one) => one.getBoundingClientRect().right > innerWidth + 1) \
+             .map((one) => one.outerHTML.slice(0, 200))",
+        );
+        assert_eq!((too_wide, reaching), (json!([]), json!([])), "at a width of {width}");
+    }
+
+    /// No complaint of the browser, and not one request but for the page.
+    #[track_caller]
+    pub(crate) fn assert_quiet(&mut self, file: &Path) {
+        assert_eq!(self.troubles(), Vec::<String>::new());
+        assert_eq!(self.requests(), [format!("file://{}", file.display())]);
+    }
+
+    /// Keeps a picture of it where somebody wants to see some (`GREENROOM_PICTURES`).
+    pub(crate) fn keep_picture(&mut self, name: &str) {
+        if let Some(folder) = std::env::var_os("GREENROOM_PICTURES") {
+            fs::create_dir_all(&folder).unwrap();
+            self.picture(&Path::new(&folder).join(format!("{name}.png")));
+        }
+    }
+
     fn ask(&mut self, method: &str, parameters: &Value) -> Value {
         self.browser.ask(Some(&self.session), method, parameters)
     }
