@@ -112,6 +112,9 @@ fn completed(
         }
     }
     operation["responses"]["default"] = reference("responses", "Error");
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        responses.sort_keys();
+    }
     operation
 }
 

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use askama::Template;
 use serde_json::{Map, Value};
 
-use self::example::example;
+use self::example::{example, written};
 use self::field::{Field, fields, kind};
 use crate::api::pages::source;
 
@@ -92,8 +92,13 @@ struct Body<'d> {
 
 struct Example<'d> {
     summary: &'d str,
-    json: String,
-    command: Option<Command>,
+    shown: Shown,
+}
+
+/// What is to be sent as a command that sends it; what comes as it is.
+enum Shown {
+    Command(Command),
+    Text(String),
 }
 
 struct Reply<'d> {
@@ -178,8 +183,10 @@ impl<'d> Body<'d> {
         let asked = asked.filter(|_| name == "application/json");
         let shown = |name: &str, summary, value: &Value| Example {
             summary,
-            json: written(value),
-            command: asked.map(|asked| asked.with(Some((name, value)))),
+            shown: match asked {
+                Some(asked) => Shown::Command(asked.with(Some((name, value)))),
+                None => Shown::Text(written(value)),
+            },
         };
         let mut examples: Vec<Example<'_>> = members(&media["examples"])
             .iter()
@@ -192,7 +199,7 @@ impl<'d> Body<'d> {
         Self {
             media_type: name,
             description: text(resolved(schema, document), "description"),
-            fields: fields(schema, document),
+            fields: if schema["$ref"] == ERROR { Vec::new() } else { fields(schema, document) },
             examples,
         }
     }
@@ -250,16 +257,6 @@ impl Asked<'_> {
             let value = if is_meant { example } else { text(one, "example") };
             path.replace(&format!("{{{}}}", text(one, "name")), value)
         })
-    }
-}
-
-/// As a person reads it: a text as it is, everything else as JSON.
-fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            serde_json::to_string_pretty(value).unwrap_or_default()
-        }
     }
 }
 
