@@ -228,6 +228,15 @@ impl Servable {
         }
     }
 
+    /// How many rows a request may have where its settings say so, or else how many run together; 0 where a request is one
+    /// whole, whatever its first dimension. This is what Triton calls `max_batch_size`.
+    pub fn max_batch_size(&self) -> usize {
+        self.settings.max_request_rows.unwrap_or_else(|| match self.max_batch_rows() {
+            1 => 0,
+            rows => rows,
+        })
+    }
+
     /// From now on no requests run together.
     pub(super) fn run_one_by_one(&self, reason: &str) {
         if !self.runs_one_by_one.swap(true, Ordering::Relaxed) {

@@ -57,6 +57,8 @@ pub struct Handling {
 pub struct Execution {
     /// How many rows they had together; 1 for a request that has no rows.
     pub rows: usize,
+    /// The same, and 1 for a request that is one whole as well, whatever its first dimension.
+    pub inferences: usize,
     /// How long it took to put their rows together.
     pub gathering: Duration,
     /// How long it took.
@@ -202,14 +204,14 @@ impl Statistics {
 
     /// An execution is over.
     pub(super) fn ran(&self, execution: &Execution) {
-        let Execution { rows, gathering, running } = *execution;
-        self.inferences.fetch_add(rows as u64, Ordering::Relaxed);
+        let Execution { rows: _, inferences, gathering, running } = *execution;
+        self.inferences.fetch_add(inferences as u64, Ordering::Relaxed);
         self.executions.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_size = batches.entry(rows).or_default();
+        let of_size = batches.entry(inferences).or_default();
         of_size.gathering.add(gathering);
         of_size.running.add(running);
     }
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn requests_that_run_together_share_an_execution() {
         let statistics = Statistics::default();
-        let together = Execution { rows: 5, gathering: MS, running: 4 * MS };
+        let together = Execution { rows: 5, inferences: 5, gathering: MS, running: 4 * MS };
         statistics.ran(&together);
         statistics.ran(&Execution { gathering: Duration::ZERO, ..together });
         for waiting in [MS, 2 * MS, 3 * MS] {
@@ -264,7 +266,12 @@ mod tests {
     #[test]
     fn a_run_whose_request_is_not_answered_yet_is_counted_in_no_part() {
         let statistics = Statistics::default();
-        statistics.ran(&Execution { rows: 1, gathering: Duration::ZERO, running: MS });
+        statistics.ran(&Execution {
+            rows: 7,
+            inferences: 1,
+            gathering: Duration::ZERO,
+            running: MS,
+        });
         let told = statistics.told();
         assert_eq!((told.executions, told.running.count, told.writing.count), (1, 0, 0));
     }

@@ -82,9 +82,7 @@ pub(in crate::api) fn of(
 
 fn configuration(route: &ModelRoute, servable: &Servable, threads: usize) -> Configuration {
     let metadata = Metadata::of(route, servable, true);
-    let is_batched = servable.max_batch_rows() > 1;
-    let together = if is_batched { servable.max_batch_rows() } else { 0 };
-    let max_batch_size = servable.max_request_rows().unwrap_or(together);
+    let (is_batched, max_batch_size) = (servable.max_batch_rows() > 1, servable.max_batch_size());
     let part = |port: &Port<'_>| Part {
         name: port.name.to_owned(),
         data_type: match port.datatype {

@@ -128,7 +128,8 @@ fn attempt(
     servable.queue().observe_run(running, jobs.len());
     let meter = servable.meter();
     let rows = jobs.iter().map(|job| job.rows().unwrap_or(1)).sum();
-    let execution = Execution { rows, gathering, running };
+    let inferences = if servable.max_batch_size() == 0 { jobs.len() } else { rows };
+    let execution = Execution { rows, inferences, gathering, running };
     meter.ran(first.request.role, &execution);
     for job in jobs {
         meter.waited(began.duration_since(job.submitted));

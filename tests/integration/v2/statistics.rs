@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ask, with_x};
-use crate::support::{Models, TestServer, adder, test_model};
+use crate::support::{Graph, Models, TestServer, adder, test_model};
 
 fn server() -> TestServer {
     let models = Models::made()
@@ -88,6 +88,25 @@ fn what_a_version_has_done_adds_up() {
         2
     );
     assert_eq!(server.get("/v2/models/other/stats").status, 404);
+}
+
+#[test]
+fn a_request_that_is_one_whole_counts_once_whatever_its_size() {
+    let model = Graph::default()
+        .input("X", "f32[4]")
+        .output("Y", "f32[4]")
+        .node("Identity", &["X"], "Y")
+        .model();
+    let server = TestServer::with_models(Models::made().file("whole.onnx", model)).start();
+    for _ in 0..3 {
+        let body = with_x("FP32", &json!([4]), &json!([1, 2, 3, 4]));
+        assert_eq!(ask(&server, "whole", &body).status, 200);
+    }
+    assert_eq!(server.get("/v2/models/whole/config").ok()["max_batch_size"], 0);
+    let stats = server.get("/v2/models/whole/stats").ok();
+    let stats = &stats["model_stats"][0];
+    assert_eq!(stats["inference_count"], 3);
+    assert_eq!(stats["batch_stats"][0]["batch_size"], 1);
 }
 
 #[test]
