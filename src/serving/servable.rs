@@ -201,11 +201,6 @@ impl Servable {
         Latencies::of_counts(self.latencies.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// How many rows one request may have, where its settings say so.
-    pub fn max_request_rows(&self) -> Option<usize> {
-        self.settings.max_request_rows
-    }
-
     /// How many rows a request has and how many it may have, where it has more.
     pub fn too_many_rows(&self, inputs: &[Tensor]) -> Option<TooManyRows> {
         let most = self.settings.max_request_rows?;

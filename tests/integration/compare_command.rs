@@ -140,6 +140,13 @@ fn what_cannot_be_compared_is_told_with_its_place() {
         assert_eq!(run.code, Some(2), "{expected}: {}", run.stdout);
         assert!(run.stderr.contains(expected), "{expected}: {}", run.stderr);
     }
+    // More than may wait, behind the one that is wrong.
+    let long = bench.write("long.ndjson", format!("[1]\n{}", "[1, 2]\n".repeat(20_000)));
+    for threads in ["1", "2"] {
+        let run = bench.compare(&long, &["--threads", threads]);
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert!(run.stderr.contains("long.ndjson`: line 1: instances[0]"), "{}", run.stderr);
+    }
     bench.write("b.onnx", "no model");
     let run = bench.compare(&rows, &[]);
     assert_eq!(run.code, Some(2));

@@ -3,13 +3,12 @@
 //! Clients ask for it to learn how many rows they may send, and measuring tools to learn how requests are scheduled. What
 //! has no counterpart here is left out.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::metadata::{Metadata, PLATFORM, Port};
-use super::models::pin;
+use super::models::{pin, told};
 use crate::api::Api;
 use crate::api::models::not_routed;
 use crate::api::problem::Problem;
@@ -61,10 +60,7 @@ pub(in crate::api) async fn of_version(
 }
 
 fn response(configuration: Result<Configuration, Problem>) -> Response {
-    match configuration {
-        Ok(configuration) => Json(document(&configuration)).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    told(configuration.map(|configuration| document(&configuration)))
 }
 
 /// Of the version that is asked for, or else of the one that answers.

@@ -88,6 +88,14 @@ pub(in crate::api) fn pin(text: &str) -> Result<Pin, Problem> {
     })
 }
 
+/// What a question about a model is answered.
+pub(super) fn told(document: Result<Value, Problem>) -> Response {
+    match document {
+        Ok(document) => Json(document).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
 fn ready_response(model: &str, ready: bool) -> Response {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "name": model, "ready": ready }))).into_response()

@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::models::pin;
+use super::models::{pin, told};
 use crate::api::Api;
 use crate::api::models::not_routed;
 use crate::api::problem::Problem;
@@ -47,10 +47,7 @@ pub(in crate::api) async fn of_version(
 }
 
 fn response(lines: Result<Vec<Line>, Problem>) -> Response {
-    match lines {
-        Ok(lines) => Json(document(&lines)).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+    told(lines.map(|lines| document(&lines)))
 }
 
 /// Of every loaded version of every model.

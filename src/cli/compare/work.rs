@@ -1,8 +1,8 @@
 //! All cores compare, each one request at a time, while one thread reads the file.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::data::{Request, Requests};
@@ -30,18 +30,30 @@ pub(super) fn compare_all<R: std::io::Read + Send>(
     threads: usize,
 ) -> Result<u64, String> {
     let (sender, receiver) = sync_channel(WAITING);
-    let (receiver, numbers) = (Mutex::new(receiver), AtomicU64::new(0));
+    let progress = Progress::default();
+    // Gone with the last who takes from it, so that nobody goes on reading for nobody.
+    let receiver = Arc::new(Mutex::new(receiver));
     thread::scope(|scope| {
-        let work = || work(study, &receiver, &numbers, reading);
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let progress = &progress;
+        let start = |receiver: Arc<Mutex<_>>| scope.spawn(move || work(study, &receiver, progress, reading));
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| start(receiver.clone())).collect();
+        drop(receiver);
         let read = read_all(&mut requests, sender);
         let mut worked = Ok(());
         for worker in workers {
             let ended = worker.join().unwrap_or_else(|_| Err("a comparison panicked".to_owned()));
             worked = worked.and(ended);
         }
-        worked.and(read).map(|()| numbers.load(Ordering::Relaxed))
+        worked.and(read).map(|()| progress.compared.load(Ordering::Relaxed))
     })
+}
+
+/// What the threads have in common.
+#[derive(Debug, Default)]
+struct Progress {
+    compared: AtomicU64,
+    /// Set when one of them has failed: the others do no more.
+    is_over: AtomicBool,
 }
 
 fn read_all<R: std::io::Read>(
@@ -59,22 +71,22 @@ fn read_all<R: std::io::Read>(
 fn work(
     study: &OfflineStudy,
     receiver: &Mutex<Receiver<Request>>,
-    numbers: &AtomicU64,
+    progress: &Progress,
     reading: &Reading<'_>,
 ) -> Result<(), String> {
-    loop {
+    while !progress.is_over.load(Ordering::Relaxed) {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // The sender is gone when all is read.
         let Ok(Request { line, body }) = next else { return Ok(()) };
         let Reading { signature, naming, limits } = reading;
         let compared = predict_inputs(&body, signature, naming, limits).and_then(|inputs| {
-            numbers.fetch_add(1, Ordering::Relaxed);
+            progress.compared.fetch_add(1, Ordering::Relaxed);
             study.compare(line, &inputs).map_err(|error| error.to_string())
         });
         if let Err(sentence) = compared {
-            // Nobody reads on: the channel closes with the last of those who take from it.
-            while receiver.lock().unwrap_or_else(PoisonError::into_inner).try_recv().is_ok() {}
+            progress.is_over.store(true, Ordering::Relaxed);
             return Err(format!("line {line}: {sentence}"));
         }
     }
+    Ok(())
 }
