@@ -35,7 +35,9 @@ pub(super) fn compare_all<R: std::io::Read + Send>(
     let receiver = Arc::new(Mutex::new(receiver));
     thread::scope(|scope| {
         let progress = &progress;
-        let start = |receiver: Arc<Mutex<_>>| scope.spawn(move || work(study, &receiver, progress, reading));
+        let start = |receiver: Arc<Mutex<_>>| {
+            scope.spawn(move || work(study, &receiver, progress, reading))
+        };
         let workers: Vec<_> = (0..threads.max(1)).map(|_| start(receiver.clone())).collect();
         drop(receiver);
         let read = read_all(&mut requests, sender);
