@@ -43,6 +43,13 @@ impl Fields {
 
     fn read(message: Message, schema: &'static Schema, complaints: &mut Vec<Complaint>) -> Self {
         let mut known: Vec<Known> = Vec::new();
+        for (name, place) in message.empty {
+            match schema.fields.iter().find(|(field, _)| *field == name) {
+                Some((_, Kind::Many(_))) => {}
+                Some((_, Kind::One(_))) => complaints.push((place, format!("`{name}` is no list"))),
+                None => complaints.push((place, unknown(&name, schema))),
+            }
+        }
         for Field { name, place, value, value_place } in message.fields {
             let Some((name, kind)) = schema.fields.iter().find(|(field, _)| *field == name) else {
                 complaints.push((place, unknown(&name, schema)));

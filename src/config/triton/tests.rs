@@ -143,6 +143,15 @@ fn all_that_is_wrong_is_told_at_once_in_its_order() {
 }
 
 #[test]
+fn a_list_with_nothing_in_it_has_a_name_as_well() {
+    assert!(read("input [ ]\noutput: []").is_ok());
+    let told = complaint("max_batch_size: 8\nouptut [ ]");
+    assert!(told.contains("2:1: unknown field `ouptut`"), "{told}");
+    let told = complaint("max_batch_size: []");
+    assert!(told.contains("1:1: `max_batch_size` is no list"), "{told}");
+}
+
+#[test]
 fn broken_text_is_told_with_its_place() {
     insta::assert_snapshot!(complaint("name: 'resnet'\ninput ["), @"resnet/config.pbtxt:2:8: syntax error: expected `:` or `{`, got the end of the file");
 }

@@ -110,7 +110,7 @@ fn message() -> impl Strategy<Value = Message> {
 fn of(fields: Vec<(String, Value)>) -> Message {
     let field =
         |(name, value)| Field { name, place: Place::START, value, value_place: Place::START };
-    Message { fields: fields.into_iter().map(field).collect() }
+    Message { fields: fields.into_iter().map(field).collect(), empty: Vec::new() }
 }
 
 /// Writes a tree in one of the ways that there are.

@@ -7,6 +7,8 @@ use super::{Place, SyntaxError};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct Message {
     pub(in super::super) fields: Vec<Field>,
+    /// The names before lists that have nothing in them: no value, but a name that somebody wrote.
+    pub(in super::super) empty: Vec<(String, Place)>,
 }
 
 /// One value of a field. A list is as many fields as it has elements, since that is what it means.
@@ -110,6 +112,7 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.take_sign(']')? {
+            message.empty.push((name, place));
             return Ok(());
         }
         loop {
