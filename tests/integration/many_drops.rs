@@ -1,5 +1,6 @@
 //! Many models that come at once are taken one by one, and cost nothing afterwards.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::support::{Models, TestServer, adder, busy_threads, row, whole, within};
@@ -43,17 +44,26 @@ fn many_models_that_come_at_once_all_answer_and_then_rest() {
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(threads <= cores + 16, "{threads} threads on {cores} cores");
 
-    // How much it does when there is nothing to do can only be seen by letting it.
+    // How much it does when there is nothing to do can only be seen by letting it. Others on the same cores can only
+    // make that dearer, and a server that is never quiet is not quiet at the sixth look either.
     let rest = Duration::from_secs(10);
     std::thread::sleep(rest / 2);
-    let before = busy_threads(server.pid());
-    std::thread::sleep(rest);
-    let mut used = busy_threads(server.pid());
+    let quietest = (0..6).map(|_| used_in(rest, server.pid())).find_map(|used| {
+        let busy: Duration = used.values().sum();
+        println!("{count} models in {took:?}, {threads} threads; then busy for {busy:?}: {used:?}");
+        (busy < Duration::from_millis(20)).then_some(busy)
+    });
+    assert!(quietest.is_some(), "never busy for less than 20 ms in {rest:?}");
+}
+
+/// The time that each thread of a process spends on cores within so much time, of those that do anything.
+fn used_in(time: Duration, pid: u32) -> BTreeMap<(String, String), Duration> {
+    let before = busy_threads(pid);
+    std::thread::sleep(time);
+    let mut used = busy_threads(pid);
     for (thread, used) in &mut used {
         *used -= before.get(thread).copied().unwrap_or_default();
     }
     used.retain(|_, used| !used.is_zero());
-    let busy: Duration = used.values().sum();
-    println!("{count} models in {took:?}, {threads} threads; then busy for {busy:?}: {used:?}");
-    assert!(busy < Duration::from_millis(20), "busy for {busy:?} in {rest:?}: {used:?}");
+    used
 }

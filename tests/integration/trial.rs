@@ -13,8 +13,8 @@ use crate::support::{Finally, HeavyAdder, Models, TestServer, adder, resident_mi
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// So many rounds of a loop take a second and a half, more or less.
-const ROUNDS: u64 = 3_000_000;
+/// So many rounds of a loop take three seconds, more or less.
+const ROUNDS: u64 = 6_000_000;
 
 /// How a library dies that has a fault for which no model is known.
 const DIES: &str = "GREENROOM_TEST_CHECK_DIES";
@@ -127,13 +127,13 @@ fn a_good_model_on_a_busy_machine_is_never_quarantined() {
 
 #[test]
 fn a_model_of_long_runs_is_not_taken_for_one_without_end() {
-    // A third of what a trial may take, and the trial wants seven runs.
+    // A fifth of what a trial may spend on the cores, a quarter of the limit, and the trial wants seven runs.
     let models = Models::made();
     let version = models.path().join("m/1");
     std::fs::create_dir_all(&version).unwrap();
     write_loop(&version, Some(ROUNDS));
     let server =
-        TestServer::with_models(models).settings("repository.load_timeout = '20s'").start();
+        TestServer::with_models(models).settings("repository.load_timeout = '60s'").start();
     let told = server.version("m", "1").unwrap();
     assert_eq!(told["state"], "ready", "{told}");
     assert!(server.log().contains("its runs take too long"), "or it was no trial");
