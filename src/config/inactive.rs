@@ -11,15 +11,10 @@ use super::section::{Findings, Setting};
 const SERVER: &[&str] = &["capture", "shadow.mode", "shadow.window"];
 
 /// Keys and whole tables of a model's settings.
-const MODEL: &[&str] = &["rollout.rehearse", "scheduler.max_queue_delay"];
+const MODEL: &[&str] = &["rollout.rehearse"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
 const AS_IT_IS: &[(&str, &str)] = &[("capture.mode", "off"), ("shadow.mode", "live")];
-
-/// Whether this version acts on a key of a model's settings.
-pub(super) fn acts_on(key: &str) -> bool {
-    !is_listed(MODEL, key)
-}
 
 /// Warnings about the server's settings.
 pub(super) fn of_server(findings: &Findings) -> Vec<String> {

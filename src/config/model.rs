@@ -384,11 +384,10 @@ mod tests {
 
     #[test]
     fn what_is_set_without_effect_is_warned_about_once_a_table() {
-        let text = "labels = ['a']\n[scheduler]\ndeadline = '1s'\nmax_queue_delay = '1ms'\n\
+        let text = "labels = ['a']\n[scheduler]\ndeadline = '1s'\n\
                     [rollout]\nrehearse = 10\nsignature = 'any'\nbake = '1m'";
         insta::assert_snapshot!(parse(text).unwrap().inactive.join("\n"), @r#"
-        this version does not act on `rollout.rehearse` (iris.toml:6) yet
-        this version does not act on `scheduler.max_queue_delay` (iris.toml:4) yet
+        this version does not act on `rollout.rehearse` (iris.toml:5) yet
         "#);
         assert!(parse("scheduler.batching = 'off'").unwrap().inactive.is_empty());
     }

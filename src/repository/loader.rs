@@ -77,6 +77,7 @@ impl From<&ModelConfig> for ServableSettings {
                 max_queue: config.scheduler.max_queue,
                 max_concurrency: config.scheduler.max_concurrency,
                 deadline: config.scheduler.deadline,
+                max_queue_delay: config.scheduler.max_queue_delay,
             },
             batching: config.scheduler.batching,
             max_batch_rows: config.scheduler.max_batch_size,

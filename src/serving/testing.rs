@@ -35,5 +35,5 @@ pub(crate) fn servable_of(model: &str, version: &str, limits: QueueLimits) -> Ar
 
 /// Room for everything.
 pub(crate) fn limits() -> QueueLimits {
-    QueueLimits { max_queue: 1024, max_concurrency: 0, deadline: Duration::from_secs(60) }
+    QueueLimits { deadline: Duration::from_secs(60), ..QueueLimits::default() }
 }

@@ -202,3 +202,25 @@ fn requests_are_run_in_the_order_in_which_they_came() {
         assert_eq!(order, [(1, 200), (2, 200), (3, 200), (4, 200)]);
     });
 }
+
+#[test]
+fn requests_wait_for_others_to_run_with_where_the_settings_say_so() {
+    let models = Models::made().file("adder/1.onnx", adder(1.0)).file(
+        "adder/model.toml",
+        "[scheduler]\nmax_batch_size = 8\nmax_queue_delay = '9s'\ndeadline = '1m'",
+    );
+    let server = TestServer::with_models(models).start();
+    assert!(!server.log().contains("does not act on"));
+    let (request, expected) = quick();
+    let began = Instant::now();
+    let answers = ask_at_once(&server, &vec![request.clone(); 8]);
+    assert!(answers.iter().all(|answer| answer.json() == expected));
+    assert!(began.elapsed() < Duration::from_secs(9), "as many as go together wait for nobody");
+    let runs = server.metric(r#"greenroom_batch_rows_count{model="adder"}"#);
+    let rows = server.metric(r#"greenroom_batch_rows_sum{model="adder"}"#);
+    assert_eq!((runs, rows), (1.0, 8.0));
+
+    let began = Instant::now();
+    assert_eq!(server.ask(&request).json(), expected);
+    assert!(began.elapsed() >= Duration::from_secs(9), "and one alone waits its time");
+}

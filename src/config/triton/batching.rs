@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::inactive;
 use super::super::model::{ModelConfig, ModelSchedulerConfig};
 use super::fields::Fields;
 use super::reader::Reader;
@@ -59,9 +58,6 @@ pub(super) fn read(fields: &Fields, config: &mut ModelConfig, reader: &mut Reade
         if scheduler.max_queue_delay >= scheduler.deadline {
             let told = "`max_queue_delay_microseconds` must be shorter than a request may take";
             reader.refuse(place, told);
-        } else if delay > 0 && !inactive::acts_on("scheduler.max_queue_delay") {
-            let told = "`max_queue_delay_microseconds` has no effect yet: a batch does not wait to become fuller";
-            reader.leave_out(place, told);
         }
     }
 }

@@ -167,7 +167,6 @@ fn what_has_no_effect_is_warned_about() {
     insta::assert_snapshot!(warnings(text), @r#"
     resnet/config.pbtxt:3:16: `response_cache` has no effect: every request is run
     resnet/config.pbtxt:4:93: `DELAY` has no effect: a request that waited too long is refused (504)
-    resnet/config.pbtxt:4:50: `max_queue_delay_microseconds` has no effect yet: a batch does not wait to become fuller
     resnet/config.pbtxt:5:62: parameter `enable_mem_pattern` has no effect: ONNX Runtime plans the memory of a run
     resnet/config.pbtxt:6:50: parameter `colour` has no effect: nothing here is called so
     resnet/config.pbtxt:2:60: `execution_accelerators` has no effect: this build runs models on the CPU, by ONNX Runtime's own provider

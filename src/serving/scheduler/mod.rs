@@ -6,12 +6,16 @@
 //! the others: after each run it goes to the back of the line.
 //!
 //! Where a model's rows are independent, a thread takes everything that waits as one batch. Batches form by
-//! themselves while the threads are busy: nobody waits for one to fill up.
+//! themselves while the threads are busy: nobody waits for one to fill up, unless the model's settings ask for that
+//! (`delay`).
 //!
 //! ```text
 //! submit ─▶ Queue (bounded) ─▶ Line of turns ─▶ worker: take → gather → run → split → answer
 //!              │ full: refused     one per pool      deadline passed or client gone: not run
 //! ```
+//!
+//! A trusted version whose runs are quick has its turn at the `desk`, if that is free: on a thread that speaks HTTP, once
+//! everybody there has been heard.
 //!
 //! Versions on trial run on as many threads of their own (`crew`), where somebody looks whether their runs end. When
 //! a version comes on trial, or its trial is over, its turns move to the other line with what waits; what runs,
@@ -21,8 +25,11 @@ mod alarm;
 mod answer;
 mod batch;
 mod crew;
+mod delay;
+mod desk;
 mod job;
 mod line;
+mod mean_time;
 mod pool;
 mod queue;
 mod seat;
@@ -38,9 +45,12 @@ pub use queue::QueueLimits;
 pub use stranded::Overdue;
 
 use self::crew::Crew;
+use self::delay::Delays;
+use self::desk::Desk;
 use self::job::{Job, Ticket};
 use self::line::Lines;
 use self::pool::Pool;
+use self::queue::Added;
 use super::error::Unanswered;
 use super::servable::Servable;
 
@@ -50,7 +60,9 @@ pub struct Scheduler {
     threads: usize,
     lines: Arc<Lines>,
     stable: Pool,
+    desk: Arc<Desk>,
     trial: Crew,
+    delays: Delays,
 }
 
 impl Scheduler {
@@ -61,7 +73,9 @@ impl Scheduler {
     pub fn start(threads: usize) -> std::io::Result<Self> {
         let (threads, lines) = (threads.max(1), Arc::new(Lines::default()));
         let (stable, trial) = (Pool::start(threads, &lines)?, Crew::start(threads, &lines)?);
-        Ok(Self { threads, lines, stable, trial })
+        let desk = Desk::new(&lines, threads);
+        let delays = Delays::new(&lines, threads);
+        Ok(Self { threads, lines, stable, desk, trial, delays })
     }
 
     /// How many runs of trusted versions there can be at once, and how many of versions on trial.
@@ -90,14 +104,22 @@ impl Scheduler {
         request: InferRequest,
     ) -> Result<Ticket, Unanswered> {
         let (job, ticket) = Job::new(request, Instant::now());
-        if servable.queue().push(job, self.threads)?.needs_turn() {
-            self.lines.add(servable.clone());
+        match servable.queue().push(job, self.threads, servable.max_batch_rows())? {
+            Added::NeedsTurn => {
+                if let Err(servable) = self.desk.take(servable.clone()) {
+                    self.lines.add(servable);
+                }
+            }
+            Added::HasTurns => {}
+            Added::NeedsWatch => self.desk.watch(servable),
+            Added::NeedsTime(number, due) => self.delays.until(due, servable.clone(), number),
         }
         Ok(ticket)
     }
 
     /// Ends the threads when everything that waits has been run. Those that are stranded are left behind.
     pub fn shut_down(&self) {
+        self.delays.shut_down();
         self.stable.shut_down();
         self.trial.shut_down();
     }

@@ -1,5 +1,7 @@
 //! Requests through the scheduler, as its callers see it.
 
+mod delay;
+mod desk;
 mod trial;
 mod turns;
 

@@ -1,5 +1,5 @@
-//! The account of turns, whatever happens in whatever order: versions change lines, runs are stranded, lines are
-//! deserted. No threads take part, so that each order can be had again.
+//! The account of turns, whatever happens in whatever order: versions change lines and come to the desk, requests wait for
+//! others, runs are stranded, lines are deserted. No threads take part, so that each order can be had again.
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,30 @@ use super::*;
 use crate::domain::rollout::RolloutId;
 use crate::serving::ServableSettings;
 use crate::serving::scheduler::line::{Line, refuse};
+use crate::serving::scheduler::queue::{Gathered, Watched};
 use crate::serving::scheduler::stranded::Stranded;
 
 const THREADS: usize = 3;
+
+/// Rows that a run takes.
+const ROWS: usize = 3;
 
 /// Something that happens. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Submit(usize),
+    /// The same, and a turn that it needs is had at the desk, if that is free.
+    SubmitAtDesk(usize),
+    /// The turn at the desk begins a run.
+    RunAtDesk,
+    /// It ends.
+    EndAtDesk,
+    /// It goes to the line instead.
+    LeaveDesk,
+    /// Somebody looks after the desk.
+    LookAtDesk,
+    /// A version has waited long enough for more requests.
+    EndGathering(usize),
     /// A version comes on trial, or its trial ends.
     Change(usize),
     /// A thread takes a turn.
@@ -40,8 +56,14 @@ enum Side {
 fn any_step() -> impl Strategy<Value = Step> {
     let side = any::<bool>().prop_map(|stable| if stable { Side::Stable } else { Side::Trial });
     prop_oneof![
-        8 => (0..3usize).prop_map(Step::Submit),
-        2 => (0..3usize).prop_map(Step::Change),
+        8 => (0..4usize).prop_map(Step::Submit),
+        4 => (0..4usize).prop_map(Step::SubmitAtDesk),
+        3 => proptest::strategy::Just(Step::RunAtDesk),
+        3 => proptest::strategy::Just(Step::EndAtDesk),
+        1 => proptest::strategy::Just(Step::LeaveDesk),
+        2 => proptest::strategy::Just(Step::LookAtDesk),
+        2 => (0..4usize).prop_map(Step::EndGathering),
+        2 => (0..4usize).prop_map(Step::Change),
         6 => side.prop_map(Step::Take),
         6 => any::<usize>().prop_map(Step::End),
         2 => any::<usize>().prop_map(Step::Strand),
@@ -65,6 +87,16 @@ struct World {
     running: Vec<Running>,
     tickets: Vec<Ticket>,
     seats: usize,
+    desk: Option<AtDesk>,
+}
+
+/// Who has the desk.
+struct AtDesk {
+    servable: Arc<Servable>,
+    /// What runs there, if something does.
+    jobs: Option<Vec<Job>>,
+    /// What somebody who looks has seen.
+    seen: Option<u64>,
 }
 
 impl World {
@@ -72,8 +104,11 @@ impl World {
         // Loaded once: a servable with other settings has a queue of its own.
         static LOADED: LazyLock<Arc<Servable>> =
             LazyLock::new(|| servable_of("adder", "1", limits()));
-        let servables = [0, 1, 2].map(|max_concurrency| {
-            let limits = QueueLimits { max_concurrency, max_queue: 20, ..limits() };
+        let delay = Duration::from_secs(1);
+        let of = [(0, Duration::ZERO), (1, Duration::ZERO), (2, Duration::ZERO), (2, delay)];
+        let servables = of.map(|(max_concurrency, max_queue_delay)| {
+            let limits =
+                QueueLimits { max_concurrency, max_queue: 20, max_queue_delay, ..limits() };
             let settings = ServableSettings { limits, ..ServableSettings::default() };
             Arc::new(LOADED.with_settings(settings).unwrap())
         });
@@ -83,6 +118,7 @@ impl World {
             running: Vec::new(),
             tickets: Vec::new(),
             seats: 0,
+            desk: None,
         }
     }
 
@@ -102,12 +138,53 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Submit(version) => {
-                let servable = &self.servables[version];
-                let (job, ticket) = Job::new(slow(1), Instant::now());
-                let Ok(added) = servable.queue().push(job, THREADS) else { return };
-                self.tickets.push(ticket);
-                if added.needs_turn() {
+                if self.submit(version) == Some(Added::NeedsTurn) {
+                    self.lines.add(self.servables[version].clone());
+                }
+            }
+            Step::SubmitAtDesk(version) => {
+                if self.submit(version) == Some(Added::NeedsTurn) {
+                    let servable = self.servables[version].clone();
+                    if self.desk.is_some() {
+                        return self.lines.add(servable);
+                    }
+                    servable.queue().come_to_desk(ROWS);
+                    self.desk = Some(AtDesk { servable, jobs: None, seen: None });
+                }
+            }
+            Step::RunAtDesk => {
+                if let Some(AtDesk { servable, jobs: jobs @ None, .. }) = &mut self.desk {
+                    servable.queue().take_at_desk(ROWS, jobs.insert(Vec::new()));
+                }
+            }
+            Step::EndAtDesk => {
+                let Some(AtDesk { servable, jobs, .. }) = &mut self.desk else { return };
+                let Some(jobs) = jobs.take() else { return };
+                finish(jobs);
+                if !servable.queue().end_turn_at_desk() {
+                    self.desk = None;
+                }
+            }
+            Step::LeaveDesk => {
+                if let Some(AtDesk { servable, .. }) = self.desk.take_if(|desk| desk.jobs.is_none())
+                {
+                    servable.queue().leave_desk();
+                    self.lines.add(servable);
+                }
+            }
+            Step::LookAtDesk => {
+                let Some(AtDesk { servable, seen, .. }) = &mut self.desk else { return };
+                if servable.queue().look_at_desk(seen, THREADS) == Watched::NeedsTurn {
                     self.lines.add(servable.clone());
+                }
+            }
+            Step::EndGathering(version) => {
+                let servable = &self.servables[version];
+                let Some(number) = servable.queue().gathering() else { return };
+                match servable.queue().end_gathering(number, THREADS) {
+                    Gathered::NeedsTurn => self.lines.add(servable.clone()),
+                    Gathered::HasTurns => {}
+                    Gathered::InVain(jobs) => refuse(jobs, &InferError::Stuck),
                 }
             }
             Step::Change(version) => {
@@ -123,9 +200,7 @@ impl World {
             }
             Step::End(which) if !self.running.is_empty() => {
                 let run = self.running.remove(which % self.running.len());
-                for job in run.jobs {
-                    job.finish(Err(InferError::RunFailed(String::new())));
-                }
+                finish(run.jobs);
                 let queue = run.servable.queue();
                 match run.stranded {
                     Some(seat) => {
@@ -158,12 +233,19 @@ impl World {
         }
     }
 
+    fn submit(&mut self, version: usize) -> Option<Added> {
+        let (job, ticket) = Job::new(row(0), Instant::now());
+        let added = self.servables[version].queue().push(job, THREADS, ROWS).ok()?;
+        self.tickets.push(ticket);
+        Some(added)
+    }
+
     /// What a thread does with its turn, as far as the run.
     fn go_on(&mut self, side: Side, mut turn: Option<Arc<Servable>>) {
         while let Some(servable) = turn {
             let Some(servable) = self.lines.keep(self.line(side), servable) else { return };
             let mut jobs = Vec::new();
-            servable.queue().take(1, &mut jobs);
+            servable.queue().take(ROWS, &mut jobs);
             if !jobs.is_empty() {
                 return self.running.push(Running { servable, jobs, side, stranded: None });
             }
@@ -178,12 +260,16 @@ impl World {
             let in_line = lines.iter().filter(|other| is_it(other)).count();
             let running = self.running.iter().filter(|run| is_it(&run.servable));
             let stranded = running.clone().filter(|run| run.stranded.is_some()).count();
-            let running = running.count();
+            let at_desk = self.desk.as_ref().filter(|desk| is_it(&desk.servable));
+            let runs_at_desk = at_desk.is_some_and(|desk| desk.jobs.is_some());
+            let running = running.count() + usize::from(runs_at_desk);
+            let waits_at_desk = usize::from(at_desk.is_some() && !runs_at_desk);
             let turns = servable.queue().turns();
-            prop_assert_eq!(turns, [in_line + running, running, stranded]);
+            prop_assert_eq!(turns, [in_line + waits_at_desk + running, running, stranded]);
             prop_assert_eq!(servable.stranded(), stranded);
             prop_assert!(turns[0] <= most(servable), "no more than may run at once");
-            prop_assert!(servable.waiting() == 0 || turns[0] > stranded, "nobody waits in vain");
+            let will_have_turn = turns[0] > stranded || servable.queue().gathering().is_some();
+            prop_assert!(servable.waiting() == 0 || will_have_turn, "nobody waits in vain");
         }
         Ok(())
     }
@@ -191,13 +277,22 @@ impl World {
     /// Lets everything come to its end.
     fn settle(&mut self) {
         self.step(Step::Attend);
-        while !self.running.is_empty()
+        while self.desk.is_some()
+            || self.servables.iter().any(|servable| servable.queue().gathering().is_some())
+            || !self.running.is_empty()
             || [Side::Stable, Side::Trial].map(|side| self.line(side).turns().len()) != [0, 0]
         {
-            for step in [Step::End(0), Step::Take(Side::Stable), Step::Take(Side::Trial)] {
+            let take = [Step::Take(Side::Stable), Step::Take(Side::Trial), Step::EndGathering(3)];
+            for step in [Step::End(0), Step::EndAtDesk, Step::RunAtDesk].into_iter().chain(take) {
                 self.step(step);
             }
         }
+    }
+}
+
+fn finish(jobs: Vec<Job>) {
+    for job in jobs {
+        job.finish(Err(InferError::RunFailed(String::new())));
     }
 }
 
