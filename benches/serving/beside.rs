@@ -121,6 +121,9 @@ impl<'c> Stream<'c> {
     }
 }
 
+/// Requests.
+const LEAST_IN_A_WINDOW: f64 = 10.0;
+
 /// How many requests a second keep half of the machine busy, with those who send them.
 pub(crate) fn half_load(
     connections: &mut Connections<'_>,
@@ -135,7 +138,9 @@ pub(crate) fn half_load(
     })?;
     let of_one = (used.client + used.server).as_secs_f64() / seen.requests.max(1.0);
     let cores = std::thread::available_parallelism()?.get() as f64;
-    Ok(0.5 * cores / of_one)
+    // A window with fewer requests would say nothing.
+    let least = LEAST_IN_A_WINDOW / plan.window.as_secs_f64();
+    Ok((0.5 * cores / of_one).max(least))
 }
 
 pub(crate) fn rest(duration: Duration) -> Result<(), Box<dyn Error>> {

@@ -14,7 +14,7 @@ pub(crate) struct Span {
 /// What was answered within a span.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// In nanoseconds, of those answered within it.
+    /// In nanoseconds, of those asked within it; and of those that reach over all of it, since nothing else was seen.
     pub(crate) latencies: Vec<u64>,
     /// How many requests that is, where one that reaches over an end counts by its part inside. So a span that holds
     /// only a few long requests does not depend on where exactly they end.
@@ -27,7 +27,8 @@ impl Tally {
         let inside = answered.min(span.until).saturating_duration_since(asked.max(span.from));
         let whole = answered.saturating_duration_since(asked).max(Duration::from_nanos(1));
         self.requests += inside.as_secs_f64() / whole.as_secs_f64();
-        if (span.from..span.until).contains(&answered) {
+        let reaches_over = asked < span.from && answered >= span.until;
+        if (span.from..span.until).contains(&asked) || reaches_over {
             self.latencies.push(nanoseconds(whole));
         }
     }

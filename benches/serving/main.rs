@@ -161,7 +161,7 @@ fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
 fn try_all() -> Result<(), Box<dyn Error>> {
     let sizes = Sizes { large_mebibytes: 1, swaps: 2, memory_swaps: 2, swapped_mebibytes: 1 };
     with_bench(Plan::new(1, 0.05), sizes, None, |bench| {
-        bench.connections = vec![1, 4];
+        bench.connections = vec![1];
         measure_scenes(bench, "", &[1])?;
         let urls =
             [format!("http://{}", bench.ours.address()), format!("grpc://{}", bench.ours.grpc())];

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use greenroom::domain::signature::{Dim, TensorSpec};
@@ -15,6 +16,7 @@ use greenroom::onnx::{Runtime, Session, SessionOptions, StopFlag, random_tensor}
 use greenroom::system::cores::Cores;
 
 use crate::figures::{Span, Tally};
+use crate::measure::sleep_until;
 
 /// A loaded model, and how it is run.
 pub(crate) struct RawLoop {
@@ -87,19 +89,23 @@ impl RawLoop {
         format!("{threads} at once, {intra_op} threads each, memory {memory}")
     }
 
-    /// Runs until the span ends, on threads of its own; `meanwhile` on the calling one.
+    /// Runs on threads of its own for as long as `meanwhile` does on the calling one: a thread that has ended has taken
+    /// its time on a core with it.
     pub(crate) fn drive<T>(
         &mut self,
         span: Span,
         meanwhile: impl FnOnce() -> T,
     ) -> io::Result<(Tally, T)> {
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let threads = (0..self.threads).map(|number| {
                 let thread = std::thread::Builder::new().name(format!("raw-{number}"));
-                thread.spawn_scoped(scope, || self.run_again_and_again(span))
+                thread.spawn_scoped(scope, || self.run_again_and_again(span, &is_over))
             });
             let threads = threads.collect::<io::Result<Vec<_>>>()?;
             let seen = meanwhile();
+            sleep_until(span.until);
+            is_over.store(true, Ordering::Relaxed);
             let mut tally = Tally::default();
             for thread in threads {
                 tally.join(thread.join().map_err(|_| io::Error::other("a raw loop panicked"))??);
@@ -108,12 +114,12 @@ impl RawLoop {
         })
     }
 
-    fn run_again_and_again(&self, span: Span) -> io::Result<Tally> {
+    fn run_again_and_again(&self, span: Span, is_over: &AtomicBool) -> io::Result<Tally> {
         let stop = StopFlag::new().map_err(io::Error::other)?;
         let wanted: Vec<usize> = (0..self.session.signature().outputs.len()).collect();
         let mut tally = Tally::default();
         let mut asked = Instant::now();
-        while asked < span.until {
+        while !is_over.load(Ordering::Relaxed) {
             let outputs = self.session.run(&self.inputs, &wanted, &stop);
             drop(outputs.map_err(io::Error::other)?);
             let answered = Instant::now();
