@@ -121,8 +121,8 @@ impl<'c> Stream<'c> {
     }
 }
 
-/// Requests.
-const LEAST_IN_A_WINDOW: f64 = 10.0;
+/// Requests in a window, at the least.
+pub(crate) const LEAST_IN_A_WINDOW: f64 = 10.0;
 
 /// How many requests a second keep half of the machine busy, with those who send them.
 pub(crate) fn half_load(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::bench::Bench;
+use crate::beside::LEAST_IN_A_WINDOW;
 use crate::bodies::Ports;
 use crate::floor::{self, Floor};
 use crate::load::Exchange;
@@ -64,7 +65,9 @@ pub(crate) fn open(bench: &mut Bench<'_>, scene: &Scene) -> Result<(), Box<dyn E
     let rates = match bench.rate {
         Some(rate) => vec![(rate, "as asked for".to_owned())],
         None => {
-            let fastest = connect(address)?.fastest(bench.plan.window * 2)?;
+            let window = bench.plan.window;
+            let least = LEAST_IN_A_WINDOW / window.as_secs_f64();
+            let fastest = connect(address)?.fastest(window * 2)?.max(2.0 * least);
             let of_it = |share: f64| {
                 (share * fastest, format!("{:.0} % of {fastest:.0} a second", share * 100.0))
             };
