@@ -74,8 +74,10 @@ impl OursAndFloor {
         let exchange = Arc::new(Exchange::v1(scene.request.clone(), answer.body));
         let stream = |address| Stream::open(client, address, exchange.clone(), plan);
         let mut streams = [stream(ours.address())?, stream(floor.address())?];
-        for stream in &mut streams {
-            round(stream)?;
+        for _ in 0..plan.warm_ups {
+            for stream in &mut streams {
+                round(stream)?;
+            }
         }
         let mut rounds = Self::default();
         for _ in 0..plan.rounds {

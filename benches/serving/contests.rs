@@ -168,9 +168,9 @@ fn plan(bench: &Bench<'_>, scene: &Scene) -> Result<Plan, Box<dyn Error>> {
     ask()?;
     let at_once = u32::try_from(scene.connections).unwrap_or(u32::MAX).div_ceil(2);
     let needed = (began.elapsed() * at_once * TURNS_IN_A_WINDOW).min(Duration::from_secs(60));
-    let Plan { rounds, window } = bench.plan;
+    let Plan { rounds, window, .. } = bench.plan;
     Ok(match scene.with_raw && needed > window {
-        true => Plan { rounds: rounds.div_ceil(4), window: needed },
+        true => Plan { rounds: rounds.div_ceil(4), window: needed, ..bench.plan },
         false => bench.plan,
     })
 }

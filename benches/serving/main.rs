@@ -160,7 +160,7 @@ fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
 /// Every scene for a moment, and ourselves as another server.
 fn try_all() -> Result<(), Box<dyn Error>> {
     let sizes = Sizes { large_mebibytes: 1, swaps: 2, memory_swaps: 2, swapped_mebibytes: 1 };
-    with_bench(Plan::new(1, 0.05), sizes, None, |bench| {
+    with_bench(Plan::brief(), sizes, None, |bench| {
         bench.connections = vec![1];
         measure_scenes(bench, "", &[1])?;
         let urls =

@@ -14,11 +14,19 @@ use crate::raw::RawLoop;
 pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) window: Duration,
+    /// Rounds before them that are not counted.
+    pub(crate) warm_ups: u32,
 }
 
 impl Plan {
     pub(crate) fn new(rounds: u32, window_seconds: f64) -> Self {
-        Self { rounds, window: Duration::from_secs_f64(window_seconds.clamp(0.01, 60.0)) }
+        let window = Duration::from_secs_f64(window_seconds.clamp(0.01, 60.0));
+        Self { rounds, window, warm_ups: 1 }
+    }
+
+    /// Just long enough to see that everything works.
+    pub(crate) fn brief() -> Self {
+        Self { warm_ups: 0, ..Self::new(1, 0.05) }
     }
 
     /// Each window begins with requests that are not counted: the other server left the caches as it needs
@@ -126,7 +134,9 @@ impl<'c> Contest<'c> {
         let Self { pace, ours, mut others } = self;
         let mut ours = Contender { name: "our server".to_owned(), source: Source::Server(ours) };
         let mut round = || Self::round(pace, &mut ours, &mut others, plan);
-        round()?;
+        for _ in 0..plan.warm_ups {
+            round()?;
+        }
         Ok((names, (0..plan.rounds).map(|_| round()).collect::<Result<_, _>>()?))
     }
 

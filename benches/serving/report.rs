@@ -61,7 +61,7 @@ impl Report {
     }
 
     pub(crate) fn print_head(&self) {
-        let Plan { rounds, window } = self.plan;
+        let Plan { rounds, window, .. } = self.plan;
         println!(
             "{}; {rounds} rounds of {} ms windows, ours between two of each other; medians (quartiles)",
             Cores::available(),

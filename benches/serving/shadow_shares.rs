@@ -84,7 +84,9 @@ pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Box<dyn Error>> {
                 },
             })
         };
-        round()?;
+        for _ in 0..plan.warm_ups {
+            round()?;
+        }
         let rounds = (0..plan.rounds).map(|_| round()).collect::<Result<Vec<_>, _>>()?;
         bench.report.add_beside(NAME, model, &format!("with {share} of them run again"), &rounds);
     }

@@ -84,7 +84,9 @@ impl Shadowing<'_> {
                 },
             })
         };
-        round()?;
+        for _ in 0..plan.warm_ups {
+            round()?;
+        }
         (0..plan.rounds).map(|_| round()).collect()
     }
 }
