@@ -5,6 +5,7 @@
     /tmp/models-venv/bin/pip install -r scripts/make_models.requirements.txt
     /tmp/models-venv/bin/python scripts/make_models.py            # write the files
     /tmp/models-venv/bin/python scripts/make_models.py --check    # compare with what is there
+    /tmp/models-venv/bin/python scripts/make_models.py --bench target/bench/models    # the bench's
 
 What it writes:
 
@@ -45,6 +46,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is 
 import numpy as np
 import onnx
 import onnxruntime
+from bench_models import write_bench_models
 from onnx import helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
@@ -1003,7 +1005,13 @@ def main() -> None:
     summary = __doc__.partition("\n")[0]
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--check", action="store_true", help="write nothing; compare what is there")
+    parser.add_argument(
+        "--bench", type=Path, metavar="DIR", help="write only the bench's large models, there"
+    )
     arguments = parser.parse_args()
+    if arguments.bench:
+        write_bench_models(arguments.bench)
+        return
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder)
         build(built)

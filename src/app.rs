@@ -207,6 +207,11 @@ impl App {
         self.listeners.addresses
     }
 
+    /// ONNX Runtime, which a process loads once: for whoever runs models beside the server, as a bench does.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     fn log_start(&self, cores: Cores) {
         let Addresses { http, admin, grpc, metrics } = self.listeners.addresses;
         for sentence in &self.config.inactive {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cpu::CpuTime;
+use crate::figures::{Span, percentile, to_mean};
 use crate::floor;
 use crate::load::{Client, Connections, Exchange};
-use crate::measure::{Plan, percentile};
+use crate::measure::Plan;
 use crate::ours::Ours;
 use crate::scene::Scene;
 
@@ -23,7 +24,13 @@ pub(crate) struct Stretch {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
+    pub(crate) longest_us: f64,
+    /// Requests that took longer than [`STALL`].
+    pub(crate) stalls: usize,
 }
+
+/// What a request takes when something is in its way.
+const STALL: Duration = Duration::from_millis(5);
 
 /// Three windows in a row.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +43,7 @@ pub(crate) struct Round {
 impl Round {
     /// Beside something else to the mean of quiet before and after.
     pub(crate) fn beside_to_quiet(&self, of: impl Fn(&Stretch) -> f64) -> f64 {
-        2.0 * of(&self.beside) / (of(&self.quiet) + of(&self.quiet_again))
+        to_mean(of(&self.beside), of(&self.quiet), of(&self.quiet_again))
     }
 
     /// One on a machine that has nothing else to do.
@@ -67,8 +74,10 @@ impl OursAndFloor {
         let exchange = Arc::new(Exchange::v1(scene.request.clone(), answer.body));
         let stream = |address| Stream::open(client, address, exchange.clone(), plan);
         let mut streams = [stream(ours.address())?, stream(floor.address())?];
-        for stream in &mut streams {
-            round(stream)?;
+        for _ in 0..plan.warm_ups {
+            for stream in &mut streams {
+                round(stream)?;
+            }
         }
         let mut rounds = Self::default();
         for _ in 0..plan.rounds {
@@ -114,6 +123,9 @@ impl<'c> Stream<'c> {
     }
 }
 
+/// Requests in a window, at the least.
+pub(crate) const LEAST_IN_A_WINDOW: f64 = 10.0;
+
 /// How many requests a second keep half of the machine busy, with those who send them.
 pub(crate) fn half_load(
     connections: &mut Connections<'_>,
@@ -121,14 +133,16 @@ pub(crate) fn half_load(
 ) -> Result<f64, Box<dyn Error>> {
     // A request costs less when many are answered at once, so what it costs is seen at a rate that is low anyway.
     let fastest = connections.fastest(plan.window)?;
-    let (latencies, used) = connections.stream(fastest / 8.0, || {
+    let (seen, used) = connections.stream(fastest / 8.0, from_now_on(), || {
         let before = CpuTime::now();
         std::thread::sleep(plan.window * 2);
         CpuTime::now().since(before)
     })?;
-    let of_one = (used.client + used.server).as_secs_f64() / latencies.len().max(1) as f64;
+    let of_one = (used.client + used.server).as_secs_f64() / seen.requests.max(1.0);
     let cores = std::thread::available_parallelism()?.get() as f64;
-    Ok(0.5 * cores / of_one)
+    // A window with fewer requests would say nothing.
+    let least = LEAST_IN_A_WINDOW / plan.window.as_secs_f64();
+    Ok((0.5 * cores / of_one).max(least))
 }
 
 pub(crate) fn rest(duration: Duration) -> Result<(), Box<dyn Error>> {
@@ -136,16 +150,22 @@ pub(crate) fn rest(duration: Duration) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// All that is asked.
+fn from_now_on() -> Span {
+    let from = Instant::now();
+    Span { from, until: from + Duration::from_hours(24) }
+}
+
 pub(crate) fn stretch(
     connections: &mut Connections<'_>,
     per_second: f64,
     meanwhile: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<Stretch, Box<dyn Error>> {
-    let (mut latencies, done) = connections.stream(per_second, || {
+    let (seen, done) = connections.stream(per_second, from_now_on(), || {
         let began = Instant::now();
         meanwhile().map(|()| began.elapsed().as_secs_f64())
     })?;
-    let seconds = done?;
+    let (seconds, mut latencies) = (done?, seen.latencies);
     latencies.sort_unstable();
     Ok(Stretch {
         seconds,
@@ -153,5 +173,7 @@ pub(crate) fn stretch(
         p50_us: percentile(&latencies, 0.5)?,
         p99_us: percentile(&latencies, 0.99)?,
         p999_us: percentile(&latencies, 0.999)?,
+        longest_us: percentile(&latencies, 1.0)?,
+        stalls: latencies.iter().filter(|&&took| u128::from(took) > STALL.as_nanos()).count(),
     })
 }

@@ -38,7 +38,11 @@ impl CpuTime {
     }
 
     pub(crate) fn since(self, earlier: Self) -> Self {
-        Self { client: self.client - earlier.client, server: self.server - earlier.server }
+        // A thread that has ended meanwhile is counted no more.
+        Self {
+            client: self.client.saturating_sub(earlier.client),
+            server: self.server.saturating_sub(earlier.server),
+        }
     }
 }
 

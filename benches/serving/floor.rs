@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -127,7 +128,9 @@ fn json<C: Content>(scene: &Scene, answer: &Answer) -> io::Result<Router> {
         };
         std::future::ready(answered)
     };
-    Ok(Router::new().route(&path(scene.protocol, scene.model), post(handler)))
+    Ok(Router::new()
+        .route(&path(scene.protocol, &scene.model), post(handler))
+        .layer(DefaultBodyLimit::disable()))
 }
 
 fn bytes_behind_text(scene: &Scene, answer: &Answer) -> io::Result<Router> {
@@ -146,7 +149,9 @@ fn bytes_behind_text(scene: &Scene, answer: &Answer) -> io::Result<Router> {
         };
         std::future::ready(answered)
     };
-    Ok(Router::new().route(&path(scene.protocol, scene.model), post(handler)))
+    Ok(Router::new()
+        .route(&path(scene.protocol, &scene.model), post(handler))
+        .layer(DefaultBodyLimit::disable()))
 }
 
 /// The one call, as tonic's generated code has it, with a handler that answers always the same.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use greenroom::system::cores::Cores;
 
+use crate::bench::Bench;
 use crate::beside::{OursAndFloor, Round, rest};
 use crate::load::Client;
 use crate::measure::Plan;
@@ -39,17 +40,25 @@ breaker = false
 
 const RUNS_EACH: usize = 2;
 
+/// Measures this scene.
+pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Box<dyn Error>> {
+    let scene = &bench.small;
+    let rounds = Hanging { client: bench.client, ours: bench.ours, scene }.rounds(bench.plan)?;
+    bench.report.add_beside_with_floor(NAME, &scene.model, "with four runs that hang", &rounds);
+    Ok(())
+}
+
 /// Who is asked, and by whom.
-pub(crate) struct Hanging<'b> {
-    pub(crate) client: &'b Client,
-    pub(crate) ours: &'b Ours,
+struct Hanging<'b> {
+    client: &'b Client,
+    ours: &'b Ours,
     /// The small model's.
-    pub(crate) scene: &'b Scene,
+    scene: &'b Scene,
 }
 
 impl Hanging<'_> {
     /// All rounds, after one that warms up: of our server, and of the floor in the same process.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
+    fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
         for model in MODELS {
             let trial = Trial { client: self.client, ours: self.ours, model };
             trial.put("model.toml", SETTINGS.as_bytes())?;

@@ -8,6 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::bench::Bench;
 use crate::beside::{OursAndFloor, Round, rest};
 use crate::hostile::{HOSTILE, Hostile};
 use crate::load::Client;
@@ -26,17 +27,26 @@ const IN_A_ROUND: usize = 2;
 /// What comes of a version in the end; some files only look bad.
 const ENDS: [&str; 3] = ["quarantined", "refused", "ready"];
 
+/// Measures this scene.
+pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Box<dyn Error>> {
+    let (scene, beside) = (&bench.small, "while hostile files are dropped");
+    let rounds =
+        HostileFiles { client: bench.client, ours: bench.ours, scene }.rounds(bench.plan)?;
+    bench.report.add_beside_with_floor(NAME, &scene.model, beside, &rounds);
+    Ok(())
+}
+
 /// What is dropped, and who is asked meanwhile.
-pub(crate) struct HostileFiles<'b> {
-    pub(crate) client: &'b Client,
-    pub(crate) ours: &'b Ours,
+struct HostileFiles<'b> {
+    client: &'b Client,
+    ours: &'b Ours,
     /// The small model's.
-    pub(crate) scene: &'b Scene,
+    scene: &'b Scene,
 }
 
 impl HostileFiles<'_> {
     /// All rounds, after one that warms up: of our server, and of the floor in the same process.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
+    fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
         let mut files = (1_u32..).flat_map(|cycle| HOSTILE.iter().map(move |it| (cycle, it)));
         OursAndFloor::measure(self.client, self.ours, self.scene, plan, |stream| {
             let mut dropped = files.by_ref().take(IN_A_ROUND);

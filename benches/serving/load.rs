@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::call::Calls;
+use crate::figures::{Span, Tally, due};
 use crate::measure::sleep_until;
 use crate::scene::Protocol;
 use crate::wire::{self, Answer};
@@ -73,16 +74,6 @@ impl Connection {
         }
     }
 }
-
-/// The time in which requests are counted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) from: Instant,
-    pub(crate) until: Instant,
-}
-
-/// How long each request took, in nanoseconds, of those answered within the span.
-pub(crate) type Latencies = Vec<u32>;
 
 impl Client {
     /// One thread is enough to keep a server on as many cores busy as most machines have: a request costs it a
@@ -145,7 +136,7 @@ impl Connections<'_> {
         &mut self,
         span: Span,
         meanwhile: impl FnOnce() -> T,
-    ) -> io::Result<(Latencies, T)> {
+    ) -> io::Result<(Tally, T)> {
         let mut loops = JoinSet::new();
         for connection in self.idle.drain(..) {
             let one = ask_again_and_again(connection, self.exchange.clone(), span);
@@ -159,24 +150,25 @@ impl Connections<'_> {
     /// How many requests a second are answered when everybody asks as fast as possible.
     pub(crate) fn fastest(&mut self, during: Duration) -> io::Result<f64> {
         let from = Instant::now();
-        let (latencies, ()) = self.drive(Span { from, until: from + during }, || {})?;
-        Ok(latencies.len() as f64 / during.as_secs_f64())
+        let (tally, ()) = self.drive(Span { from, until: from + during }, || {})?;
+        Ok(tally.requests / during.as_secs_f64())
     }
 
     /// An open loop: so many requests a second, by the connections in turn, for as long as `meanwhile` runs on the
-    /// calling thread. They are sent whether the ones before are answered or not, and a connection that is late
-    /// counts from when it was its turn.
+    /// calling thread. They are sent whether the ones before are answered or not, and one that is late counts from
+    /// when it was due. Those that are due in the span are counted.
     pub(crate) fn stream<T>(
         &mut self,
         per_second: f64,
+        span: Span,
         meanwhile: impl FnOnce() -> T,
-    ) -> io::Result<(Latencies, T)> {
+    ) -> io::Result<(Tally, T)> {
         let mut loops = JoinSet::new();
         let mut turns = Vec::with_capacity(self.idle.len());
         for connection in self.idle.drain(..) {
             let (turn, taken) = unbounded_channel();
             turns.push(turn);
-            let one = ask_in_turn(connection, self.exchange.clone(), taken);
+            let one = ask_in_turn(connection, self.exchange.clone(), taken, span);
             loops.spawn_on(one, self.client.runtime.handle());
         }
         let is_over = AtomicBool::new(false);
@@ -192,17 +184,17 @@ impl Connections<'_> {
 
     fn gather(
         &mut self,
-        mut loops: JoinSet<io::Result<(Connection, Latencies)>>,
+        mut loops: JoinSet<io::Result<(Connection, Tally)>>,
         patience: Duration,
-    ) -> io::Result<Latencies> {
+    ) -> io::Result<Tally> {
         let all = async {
-            let mut latencies = Vec::new();
+            let mut tally = Tally::default();
             while let Some(one) = loops.join_next().await {
                 let (connection, of_one) = one??;
-                latencies.extend(of_one);
+                tally.join(of_one);
                 self.idle.push(connection);
             }
-            io::Result::Ok(latencies)
+            io::Result::Ok(tally)
         };
         self.client.runtime.block_on(async { tokio::time::timeout(patience, all).await? })
     }
@@ -212,12 +204,13 @@ impl Connections<'_> {
 fn give_turns(turns: Vec<UnboundedSender<Instant>>, per_second: f64, is_over: &AtomicBool) {
     let began = Instant::now();
     for (number, turn) in (0_u32..).zip(turns.iter().cycle()) {
-        sleep_until(began + Duration::from_secs_f64(f64::from(number) / per_second));
+        let due = due(began, number, per_second);
+        sleep_until(due);
         if is_over.load(Ordering::Relaxed) {
             return;
         }
         // A connection that failed takes no more turns, and says why in the end.
-        let _ = turn.send(Instant::now());
+        let _ = turn.send(due);
     }
 }
 
@@ -225,32 +218,28 @@ async fn ask_in_turn(
     mut connection: Connection,
     exchange: Arc<Exchange>,
     mut turns: UnboundedReceiver<Instant>,
-) -> io::Result<(Connection, Latencies)> {
-    let mut latencies = Vec::with_capacity(4096);
-    while let Some(turn) = turns.recv().await {
+    span: Span,
+) -> io::Result<(Connection, Tally)> {
+    let mut tally = Tally::default();
+    while let Some(due) = turns.recv().await {
         connection.expect(&exchange).await?;
-        latencies.push(u32::try_from(turn.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        tally.add_due(span, due, Instant::now());
     }
-    Ok((connection, latencies))
+    Ok((connection, tally))
 }
 
 async fn ask_again_and_again(
     mut connection: Connection,
     exchange: Arc<Exchange>,
     span: Span,
-) -> io::Result<(Connection, Latencies)> {
-    let mut latencies = Vec::with_capacity(4096);
+) -> io::Result<(Connection, Tally)> {
+    let mut tally = Tally::default();
     let mut asked = Instant::now();
-    loop {
+    while asked < span.until {
         connection.expect(&exchange).await?;
         let answered = Instant::now();
-        if answered >= span.until {
-            return Ok((connection, latencies));
-        }
-        if answered >= span.from {
-            let elapsed = answered.duration_since(asked).as_nanos();
-            latencies.push(u32::try_from(elapsed).unwrap_or(u32::MAX));
-        }
+        tally.add(span, asked, answered);
         asked = answered;
     }
+    Ok((connection, tally))
 }

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use crate::bench::Bench;
 use crate::beside::{OursAndFloor, Round, rest};
 use crate::load::Client;
 use crate::measure::Plan;
@@ -25,19 +26,29 @@ const LARGE: &str = "large";
 /// How long it may take until a version answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Measures this scene.
+pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Box<dyn Error>> {
+    let (scene, mebibytes) = (&bench.small, bench.sizes.large_mebibytes);
+    let rounds =
+        Loading { client: bench.client, ours: bench.ours, scene, mebibytes }.rounds(bench.plan)?;
+    let beside = format!("while one of {mebibytes} MiB is loaded");
+    bench.report.add_beside_with_floor(NAME, &scene.model, &beside, &rounds);
+    Ok(())
+}
+
 /// What is loaded, and who is asked meanwhile.
-pub(crate) struct Loading<'b> {
-    pub(crate) client: &'b Client,
-    pub(crate) ours: &'b Ours,
+struct Loading<'b> {
+    client: &'b Client,
+    ours: &'b Ours,
     /// The small model's.
-    pub(crate) scene: &'b Scene,
+    scene: &'b Scene,
     /// The large model's size.
-    pub(crate) mebibytes: u64,
+    mebibytes: u64,
 }
 
 impl Loading<'_> {
     /// All rounds, after one that warms up: of our server, and of the floor in the same process.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
+    fn rounds(&self, plan: Plan) -> Result<OursAndFloor, Box<dyn Error>> {
         let mut versions = 1..;
         OursAndFloor::measure(self.client, self.ours, self.scene, plan, |stream| {
             let version = versions.next().unwrap_or_default();

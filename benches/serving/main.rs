@@ -1,27 +1,35 @@
 //! How fast the server answers, held against the *floor*: a plain axum handler that reads the same body and
-//! answers the same bytes without a model.
+//! answers the same bytes without a model; and against the *raw* loop, which runs the model without a server.
 //!
-//! Both run in this process, and so does the load. Machines are noisy, so windows of half a second alternate:
-//! floor, ours, floor again. A round of three gives one ratio of ours to the floor, and one of the floor to
-//! itself, which says how much the machine lies. What counts is the median over the rounds.
+//! All of it runs in this process, and so does the load. Machines are noisy, so windows of half a second alternate:
+//! floor, raw, ours, raw again, floor again. A round gives one ratio of ours to each of the others, and one of each
+//! to itself, which says how much the machine lies. What counts is the median over the rounds.
 //!
 //! ```text
-//! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
+//! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5] [--connections 1,8,64]
+//!                                [--rate N] [--json FILE] [--peer URL --model NAME]
 //! ```
 //!
-//! Four scenes compare a server with itself: [`loading`], [`shadowing`], [`hanging`] and [`hostile_files`], while ours
-//! loads a large model, runs every request again on a slow candidate, has candidates that hang or is given files that are
-//! to do harm, and while it does not. All but the second do so with the floor as well, which shares the process: what it
-//! notices is the machine's doing.
+//! There are four kinds of scenes:
 //!
-//! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
+//! - closed loops, as many requests as can be answered, by protocol and number of connections ([`contests::closed`]);
+//! - open loops at a constant rate, whose latency counts from when a request was due, so that a stall is seen by all
+//!   who would have asked meanwhile ([`contests::open`]);
+//! - events, which compare a server with itself, while something happens and while it does not ([`bench::EVENTS`]);
+//! - other servers, where `--peer` names some, and then nothing else ([`contests::peers`]).
 //!
-//! A scene is a row in [`scenes`]; [`wire`] knows how one exchange looks, [`load`] how exchanges follow each
-//! other. A new protocol is a new way to make an [`wire::Exchange`].
+//! The report is printed and written to `bench/serving.json` in the build folder, or where `--json` says; [`report`]
+//! describes the file. A wrong answer ends the bench. `scripts/bench` makes the large models, runs this, and draws.
+//!
+//! [`scene`] has the requests; [`wire`] knows how one exchange looks, [`load`] how exchanges follow each other.
 
+mod bench;
 mod beside;
+mod bodies;
 mod call;
+mod contests;
 mod cpu;
+mod figures;
 mod floor;
 mod hanging;
 #[expect(dead_code, reason = "the tests know what comes of each file")]
@@ -38,79 +46,78 @@ mod measure;
 #[path = "../../tests/integration/support/onnx.rs"]
 mod onnx;
 mod ours;
+mod raw;
 mod report;
 mod scene;
+mod self_test;
+mod shadow_shares;
 mod shadowing;
+mod swap_memory;
+mod swapping;
+mod table;
 mod trial;
 mod wire;
 
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
 
-use self::hanging::Hanging;
-use self::hostile_files::HostileFiles;
-use self::load::{Client, Exchange};
-use self::loading::Loading;
-use self::measure::{Contest, Plan, Round};
+use self::bench::{Bench, EVENTS, Measure, Sizes};
+use self::load::Client;
+use self::measure::Plan;
 use self::ours::Ours;
 use self::report::Report;
-use self::scene::{Protocol, Scene, scenes};
-use self::shadowing::Shadowing;
+use self::scene::Scene;
 
-/// Measures the server against a plain axum handler.
+/// Measures the server against a plain axum handler, and against running the model without a server.
 #[derive(Debug, Parser)]
 struct Flags {
     /// Measure the scenes with this in their names.
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Rounds per scene, each with a window for the server and two for the floor.
+    /// Rounds per scene, each with a window for the server and two for each of the others.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     windows: u32,
-    /// How long a window is.
+    /// How long a window is; longer for models whose runs are long.
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     seconds: f64,
+    /// Connections at once; 1, 8 and 64 where it is not said, and 1 and 8 for large models.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    connections: Vec<u16>,
+    /// Requests a second in the open loops; 50 % and 80 % of what the server can where it is not said.
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// Where the report goes.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The folder of more models; `bench/models` in the build folder where it is not said.
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// Another server, as http://HOST:PORT or grpc://HOST:PORT, to be compared with ours; may be repeated.
+    #[arg(long, value_name = "URL", requires = "model")]
+    peer: Vec<String>,
+    /// The model that other servers and ours have.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// MiB of the model that is swapped again and again while memory is looked at.
+    #[arg(long, value_name = "MIB", default_value_t = 20)]
+    swapped_mebibytes: u64,
     /// What `cargo bench` says.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What this program was started for.
-enum Purpose {
-    /// By `cargo bench`: to measure.
-    Measure(Flags),
-    /// By `cargo test`: to see whether everything works, as quickly as that can be seen.
-    Try,
-    /// By a test runner: to tell which tests there are. There are none.
-    List,
-}
-
-impl Purpose {
-    fn of_this_start() -> Self {
-        let has = |flag| std::env::args().any(|argument| argument == flag);
-        if has("--list") {
-            Self::List
-        } else if has("--bench") && !has("--test") {
-            Self::Measure(Flags::parse())
-        } else {
-            Self::Try
-        }
-    }
-}
-
 fn main() -> ExitCode {
     greenroom::system::process::prepare();
-    let outcome = match Purpose::of_this_start() {
-        Purpose::Measure(flags) => {
-            let plan = Plan::new(flags.windows, flags.seconds);
-            measure_scenes(&flags.filter, plan, 100).and_then(|report| report.write())
-        }
-        Purpose::Try => measure_scenes("", Plan::new(1, 0.05), 1).map(drop),
-        Purpose::List => Ok(()),
-    };
-    match outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    // Only `cargo bench` says so; a test runner wants to know what there is, and whether it works.
+    if !has("--bench") || has("--test") {
+        return self_test::run(&arguments);
+    }
+    match measure(&Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the bench ended early: {error}");
@@ -119,97 +126,116 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures the scenes with `filter` in their names, and prints what comes out. A large model has so many MiB.
-fn measure_scenes(
-    filter: &str,
-    plan: Plan,
-    large_mebibytes: u64,
-) -> Result<Report, Box<dyn Error>> {
-    let scenes = scenes();
-    let known: Vec<_> = scenes
-        .iter()
-        .map(|scene| scene.name)
-        .chain([loading::NAME, shadowing::NAME, hanging::NAME, hostile_files::NAME])
-        .collect();
-    if !known.iter().any(|name| name.contains(filter)) {
-        return Err(format!(
-            "no scene has `{filter}` in its name; there are: {}",
-            known.join("; ")
-        )
-        .into());
-    }
-    let client = Client::start()?;
-    let ours = Ours::start()?;
-    let mut report = Report::new(plan);
-    report.print_head();
-    for scene in scenes.iter().filter(|scene| scene.name.contains(filter)) {
-        let rounds = measure(scene, &client, &ours, plan)
-            .map_err(|error| format!("scene `{}`: {error}", scene.name))?;
-        report.add(scene, &rounds);
-    }
-    if let Some(scene) = scenes.first().filter(|_| loading::NAME.contains(filter)) {
-        let mebibytes = large_mebibytes;
-        let rounds = Loading { client: &client, ours: &ours, scene, mebibytes }
-            .rounds(plan)
-            .map_err(|error| format!("scene `{}`: {error}", loading::NAME))?;
-        let beside = format!("while one of {mebibytes} MiB is loaded");
-        report.add_beside_with_floor(loading::NAME, scene.model, &beside, &rounds);
-    }
-    if shadowing::NAME.contains(filter) {
-        let rounds = Shadowing { client: &client, ours: &ours }
-            .rounds(plan)
-            .map_err(|error| format!("scene `{}`: {error}", shadowing::NAME))?;
-        report.add_beside(shadowing::NAME, shadowing::MODEL, "with a trial", &rounds);
-    }
-    if let Some(scene) = scenes.first().filter(|_| hanging::NAME.contains(filter)) {
-        let rounds = Hanging { client: &client, ours: &ours, scene }
-            .rounds(plan)
-            .map_err(|error| format!("scene `{}`: {error}", hanging::NAME))?;
-        report.add_beside_with_floor(
-            hanging::NAME,
-            scene.model,
-            "with four runs that hang",
-            &rounds,
+fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let usual = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench").join("models");
+    let models = flags.models.as_deref().unwrap_or(&usual);
+    if !models.join("resnet50").is_dir() {
+        println!(
+            "the large models are not there and are left out: `scripts/bench` makes them, or \
+             `scripts/make_models.py --bench {}` with Python",
+            models.display()
         );
     }
-    if let Some(scene) = scenes.first().filter(|_| hostile_files::NAME.contains(filter)) {
-        let rounds = HostileFiles { client: &client, ours: &ours, scene }
-            .rounds(plan)
-            .map_err(|error| format!("scene `{}`: {error}", hostile_files::NAME))?;
-        report.add_beside_with_floor(
-            hostile_files::NAME,
-            scene.model,
-            "while hostile files are dropped",
-            &rounds,
-        );
-    }
-    ours.stop()?;
-    Ok(report)
+    let connections: Vec<usize> = flags.connections.iter().copied().map(Into::into).collect();
+    let sizes = Sizes {
+        large_mebibytes: 100,
+        swaps: 100_u32.div_ceil(flags.windows),
+        memory_swaps: 200,
+        swapped_mebibytes: flags.swapped_mebibytes,
+    };
+    with_bench(Plan::new(flags.windows, flags.seconds), sizes, Some(models), |bench| {
+        bench.rate = flags.rate;
+        let of_large = if connections.is_empty() { vec![1, 8] } else { connections.clone() };
+        if !connections.is_empty() {
+            bench.connections.clone_from(&connections);
+        }
+        match &flags.model {
+            Some(model) if !flags.peer.is_empty() => contests::peers(bench, &flags.peer, model)?,
+            Some(_) | None => measure_scenes(bench, &flags.filter, &of_large)?,
+        }
+        bench.report.write(flags.json.as_deref())
+    })
 }
 
-/// The floor learns from our server what to answer; then both are asked the same.
-fn measure(
-    scene: &Scene,
-    client: &Client,
-    ours: &Ours,
+/// Every scene for a moment, and ourselves as another server.
+fn try_all() -> Result<(), Box<dyn Error>> {
+    let sizes = Sizes { large_mebibytes: 1, swaps: 2, memory_swaps: 2, swapped_mebibytes: 1 };
+    with_bench(Plan::brief(), sizes, None, |bench| {
+        bench.connections = vec![1];
+        measure_scenes(bench, "", &[1])?;
+        let urls =
+            [format!("http://{}", bench.ours.address()), format!("grpc://{}", bench.ours.grpc())];
+        contests::peers(bench, &urls, "digits")
+    })
+}
+
+fn with_bench(
     plan: Plan,
-) -> Result<Vec<Round>, Box<dyn Error>> {
-    let address = match scene.protocol {
-        Protocol::V1Json | Protocol::V2Json | Protocol::V2Bytes => ours.address(),
-        Protocol::Grpc => ours.grpc(),
-    };
-    let protocol = scene.protocol;
-    let answer = client.ask(address, protocol, &scene.request)?;
-    let floor = floor::start(scene, &answer)?;
-    let floor_answer = client.ask(floor.address(), protocol, &scene.request)?;
-    if floor_answer.comparable() != answer.comparable() {
-        return Err("the floor's answer is not that of our server".into());
+    sizes: Sizes,
+    models: Option<&Path>,
+    measure: impl FnOnce(&mut Bench<'_>) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let client = Client::start()?;
+    let before = cpu::resident_kib();
+    let ours = Ours::start(models)?;
+    let report = Report::new(plan, [before, cpu::resident_kib()]);
+    report.print_head();
+    let small = scene::small(64).swap_remove(0);
+    let connections = vec![1, 8, 64];
+    let (client, server) = (&client, &ours);
+    measure(&mut Bench {
+        client,
+        ours: server,
+        plan,
+        connections,
+        rate: None,
+        sizes,
+        report,
+        small,
+    })?;
+    ours.stop()
+}
+
+/// Measures the scenes with `filter` in their names, and prints what comes out.
+fn measure_scenes(
+    bench: &mut Bench<'_>,
+    filter: &str,
+    of_large: &[usize],
+) -> Result<(), Box<dyn Error>> {
+    type OfScene = fn(&mut Bench<'_>, &Scene) -> Result<(), Box<dyn Error>>;
+    let mut scenes: Vec<(Scene, OfScene)> = Vec::new();
+    let most = bench.connections.iter().copied().max().unwrap_or(1);
+    for &connections in &bench.connections {
+        // Pixels tell nothing new with fewer connections.
+        let small = scene::small(connections).into_iter();
+        let small = small.filter(|scene| connections == most || scene.model != "digits");
+        scenes.extend(small.map(|scene| (scene, contests::closed as OfScene)));
     }
-    let exchange =
-        Arc::new(Exchange { protocol, request: scene.request.clone(), body: answer.body });
-    let mut contest = Contest {
-        ours: client.connect(address, scene.connections, exchange.clone())?,
-        floor: client.connect(floor.address(), scene.connections, exchange)?,
-    };
-    contest.rounds(plan)
+    for &connections in of_large {
+        let large = scene::large(bench.client, bench.ours, connections)?;
+        scenes.extend(large.into_iter().map(|scene| (scene, contests::closed as OfScene)));
+    }
+    let open = scene::small(most).into_iter().filter(|scene| scene.model != "digits");
+    scenes.extend(open.map(|scene| {
+        let name = format!("{}, open loop", scene.name);
+        (Scene { name, ..scene }, contests::open as OfScene)
+    }));
+
+    let named = |(scene, _): &(Scene, OfScene)| scene.name.clone();
+    let known: Vec<String> =
+        scenes.iter().map(named).chain(EVENTS.iter().map(|(name, _)| (*name).to_owned())).collect();
+    if !known.iter().any(|name| name.contains(filter)) {
+        let known = known.join("; ");
+        return Err(format!("no scene has `{filter}` in its name; there are: {known}").into());
+    }
+    let failed = |name: &str, error: Box<dyn Error>| format!("scene `{name}`: {error}");
+    for (scene, measure) in scenes.iter().filter(|(scene, _)| scene.name.contains(filter)) {
+        measure(bench, scene).map_err(|error| failed(&scene.name, error))?;
+    }
+    let events: Vec<&(&str, Measure)> =
+        EVENTS.iter().filter(|(name, _)| name.contains(filter)).collect();
+    for (name, measure) in events {
+        measure(bench).map_err(|error| failed(name, error))?;
+    }
+    Ok(())
 }

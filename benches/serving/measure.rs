@@ -1,21 +1,32 @@
 //! Windows, rounds of windows, and what they say.
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, Instant};
 
-use crate::cpu::{CpuTime, MachineTime};
-use crate::load::{Connections, Span};
+use crate::cpu::{self, CpuTime, MachineTime};
+use crate::figures::{Span, Tally, percentile, to_mean};
+use crate::load::Connections;
+use crate::raw::RawLoop;
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) window: Duration,
+    /// Rounds before them that are not counted.
+    pub(crate) warm_ups: u32,
 }
 
 impl Plan {
     pub(crate) fn new(rounds: u32, window_seconds: f64) -> Self {
-        Self { rounds, window: Duration::from_secs_f64(window_seconds.clamp(0.01, 60.0)) }
+        let window = Duration::from_secs_f64(window_seconds.clamp(0.01, 60.0));
+        Self { rounds, window, warm_ups: 1 }
+    }
+
+    /// Just long enough to see that everything works.
+    pub(crate) fn brief() -> Self {
+        Self { warm_ups: 0, ..Self::new(1, 0.05) }
     }
 
     /// Each window begins with requests that are not counted: the other server left the caches as it needs
@@ -25,77 +36,167 @@ impl Plan {
     }
 }
 
-/// One server for one window.
+/// One contender for one window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) requests_per_second: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
-    /// Per request.
+    /// Per request, of all threads of this process but the clients'.
     pub(crate) server_cpu_us: f64,
     /// Per request.
     pub(crate) client_cpu_us: f64,
     /// The share of the machine that other processes took.
     pub(crate) others: f64,
+    /// Of this process, with all servers in it, when the window ended.
+    pub(crate) resident_kib: u64,
 }
 
-/// Three windows in a row.
+/// How requests follow each other.
 #[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// Each connection asks again once it has its answer.
+    Closed,
+    /// So many a second, whether those before are answered or not.
+    Open { per_second: f64 },
+}
+
+/// Who answers.
+pub(crate) enum Source<'c> {
+    Server(Connections<'c>),
+    /// Nobody is between the loop and the model.
+    Raw(RawLoop),
+}
+
+impl Source<'_> {
+    fn drive<T>(
+        &mut self,
+        pace: Pace,
+        span: Span,
+        meanwhile: impl FnOnce() -> T,
+    ) -> io::Result<(Tally, T)> {
+        match (self, pace) {
+            (Self::Server(connections), Pace::Closed) => connections.drive(span, meanwhile),
+            (Self::Server(connections), Pace::Open { per_second }) => {
+                connections.stream(per_second, span, meanwhile)
+            }
+            (Self::Raw(raw), Pace::Closed | Pace::Open { .. }) => raw.drive(span, meanwhile),
+        }
+    }
+}
+
+/// One of those who are asked the same.
+pub(crate) struct Contender<'c> {
+    pub(crate) name: String,
+    pub(crate) source: Source<'c>,
+}
+
+/// Two windows of one contender, around one of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    pub(crate) before: Window,
+    pub(crate) after: Window,
+}
+
+/// A window of ours in the middle, and the others around it, the first of them outermost.
+#[derive(Clone, Debug)]
 pub(crate) struct Round {
-    pub(crate) floor: Window,
     pub(crate) ours: Window,
-    pub(crate) floor_again: Window,
+    pub(crate) others: Vec<Around>,
 }
 
 impl Round {
-    /// Ours to the mean of the floor before and after, so that a drift of the machine cancels out.
-    pub(crate) fn ours_to_floor(&self, of: impl Fn(&Window) -> f64) -> f64 {
-        2.0 * of(&self.ours) / (of(&self.floor) + of(&self.floor_again))
+    /// Ours to the mean of another before and after.
+    pub(crate) fn ours_to(&self, other: usize, of: impl Fn(&Window) -> f64) -> f64 {
+        let Around { before, after } = &self.others[other];
+        to_mean(of(&self.ours), of(before), of(after))
     }
 
     /// One on a quiet machine.
-    pub(crate) fn floor_to_floor(&self, of: impl Fn(&Window) -> f64) -> f64 {
-        of(&self.floor_again) / of(&self.floor)
+    pub(crate) fn to_itself(&self, other: usize, of: impl Fn(&Window) -> f64) -> f64 {
+        let Around { before, after } = &self.others[other];
+        of(after) / of(before)
     }
 }
 
-/// Our server and the floor, asked the same.
+/// Our server and others, asked the same.
 pub(crate) struct Contest<'c> {
+    pub(crate) pace: Pace,
     pub(crate) ours: Connections<'c>,
-    pub(crate) floor: Connections<'c>,
+    pub(crate) others: Vec<Contender<'c>>,
 }
 
-impl Contest<'_> {
-    /// All rounds, after one that warms up.
-    pub(crate) fn rounds(&mut self, plan: Plan) -> Result<Vec<Round>, Box<dyn Error>> {
-        self.round(plan)?;
-        (0..plan.rounds).map(|_| self.round(plan)).collect()
+impl<'c> Contest<'c> {
+    /// All rounds, after one that warms up, and the names of the others.
+    pub(crate) fn rounds(self, plan: Plan) -> Result<(Vec<String>, Vec<Round>), Box<dyn Error>> {
+        let names = self.others.iter().map(|other| other.name.clone()).collect();
+        let Self { pace, ours, mut others } = self;
+        let mut ours = Contender { name: "our server".to_owned(), source: Source::Server(ours) };
+        let mut round = || Self::round(pace, &mut ours, &mut others, plan);
+        for _ in 0..plan.warm_ups {
+            round()?;
+        }
+        Ok((names, (0..plan.rounds).map(|_| round()).collect::<Result<_, _>>()?))
     }
 
-    fn round(&mut self, plan: Plan) -> Result<Round, Box<dyn Error>> {
-        Ok(Round {
-            floor: window(plan, &mut self.floor).map_err(|error| format!("the floor: {error}"))?,
-            ours: window(plan, &mut self.ours).map_err(|error| format!("our server: {error}"))?,
-            floor_again: window(plan, &mut self.floor)
-                .map_err(|error| format!("the floor: {error}"))?,
-        })
+    fn round(
+        pace: Pace,
+        ours: &mut Contender<'c>,
+        others: &mut [Contender<'c>],
+        plan: Plan,
+    ) -> Result<Round, Box<dyn Error>> {
+        let mut before = Vec::with_capacity(others.len());
+        for other in &mut *others {
+            before.push(window(plan, pace, other)?);
+        }
+        let ours = window(plan, pace, ours)?;
+        let mut around = Vec::with_capacity(others.len());
+        for (other, before) in others.iter_mut().zip(before).rev() {
+            around.push(Around { before, after: window(plan, pace, other)? });
+        }
+        around.reverse();
+        Ok(Round { ours, others: around })
     }
 }
 
-fn window(plan: Plan, connections: &mut Connections<'_>) -> Result<Window, Box<dyn Error>> {
+fn window(plan: Plan, pace: Pace, who: &mut Contender<'_>) -> Result<Window, Box<dyn Error>> {
+    let mut window = || -> Result<Option<Window>, Box<dyn Error>> {
+        measured(plan, pace, who).map_err(|error| format!("{}: {error}", who.name).into())
+    };
+    // On a machine that is busy with other things, a short window may pass without anybody's turn.
+    for _ in 0..EMPTY_WINDOWS {
+        if let Some(window) = window()? {
+            return Ok(window);
+        }
+    }
+    Err("no request was answered in several windows".into())
+}
+
+/// So many in a row are too many.
+const EMPTY_WINDOWS: u32 = 10;
+
+fn measured(
+    plan: Plan,
+    pace: Pace,
+    who: &mut Contender<'_>,
+) -> Result<Option<Window>, Box<dyn Error>> {
     let from = Instant::now() + plan.lead();
     let span = Span { from, until: from + plan.window };
-    let (mut latencies, (cpu, machine)) = connections.drive(span, || {
+    let (tally, (cpu, machine, resident_kib)) = who.source.drive(pace, span, || {
         sleep_until(span.from);
         let (cpu, machine) = (CpuTime::now(), MachineTime::now());
         sleep_until(span.until);
-        (CpuTime::now().since(cpu), MachineTime::now().since(machine))
+        let resident_kib = cpu::resident_kib();
+        (CpuTime::now().since(cpu), MachineTime::now().since(machine), resident_kib)
     })?;
+    let Tally { mut latencies, requests } = tally;
+    if latencies.is_empty() {
+        return Ok(None);
+    }
     latencies.sort_unstable();
-    let requests = latencies.len() as f64;
     let used = cpu.client + cpu.server;
-    Ok(Window {
+    Ok(Some(Window {
         requests_per_second: requests / plan.window.as_secs_f64(),
         p50_us: percentile(&latencies, 0.5)?,
         p99_us: percentile(&latencies, 0.99)?,
@@ -103,37 +204,10 @@ fn window(plan: Plan, connections: &mut Connections<'_>) -> Result<Window, Box<d
         server_cpu_us: cpu.server.as_secs_f64() * 1e6 / requests,
         client_cpu_us: cpu.client.as_secs_f64() * 1e6 / requests,
         others: machine.share_of_others(used, plan.window),
-    })
-}
-
-/// In microseconds, of latencies in order.
-pub(crate) fn percentile(sorted: &[u32], share: f64) -> Result<f64, Box<dyn Error>> {
-    let last = sorted.len().checked_sub(1).ok_or("no request was answered in a whole window")?;
-    Ok(f64::from(sorted[(last as f64 * share) as usize]) / 1e3)
+        resident_kib,
+    }))
 }
 
 pub(crate) fn sleep_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
-}
-
-/// The middle of some numbers, and between which values the middle half of them lies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quartiles {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
-}
-
-impl Quartiles {
-    pub(crate) fn of(numbers: impl Iterator<Item = f64>) -> Self {
-        let mut numbers: Vec<f64> = numbers.collect();
-        numbers.sort_unstable_by(f64::total_cmp);
-        // Linear between neighbours (R's type 7).
-        let at = |share: f64| {
-            let place = share * (numbers.len() - 1) as f64;
-            let (below, above) = (numbers[place.floor() as usize], numbers[place.ceil() as usize]);
-            below + (above - below) * place.fract()
-        };
-        Self { low: at(0.25), median: at(0.5), high: at(0.75) }
-    }
 }

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use greenroom::app::App;
 use greenroom::config::ServerConfig;
+use greenroom::onnx::Runtime as OnnxRuntime;
 use greenroom::system::cores::Cores;
 use greenroom::telemetry::logs;
 use greenroom::telemetry::metrics::Metrics;
@@ -27,11 +28,12 @@ pub(crate) struct Ours {
     stop: oneshot::Sender<()>,
     models: TempDir,
     _state: TempDir,
+    library: OnnxRuntime,
 }
 
 impl Ours {
-    /// Starts it, and waits until the models are loaded.
-    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+    /// Starts it with the example models and those of another folder, if that is there, and waits until they are loaded.
+    pub(crate) fn start(more: Option<&Path>) -> Result<Self, Box<dyn Error>> {
         logs::start(logs::Format::Human, tracing::Level::WARN, false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(Cores::available().count)
@@ -40,6 +42,9 @@ impl Ours {
             .build()?;
         let (models, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
         copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models"), models.path())?;
+        if let Some(more) = more.filter(|more| more.is_dir()) {
+            copy_folder(more, models.path())?;
+        }
         let mut config = ServerConfig {
             models: models.path().to_path_buf(),
             state: state.path().to_path_buf(),
@@ -53,6 +58,7 @@ impl Ours {
         config.http.listen = "127.0.0.1:0".parse()?;
         config.grpc.listen = Some("127.0.0.1:0".parse()?);
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
+        let library = app.runtime().clone();
         let address = app.addresses().http;
         let grpc = app.addresses().grpc.ok_or("the server does not speak gRPC")?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -61,7 +67,7 @@ impl Ours {
             let _ = stopped.await;
         }));
         runtime.block_on(ready(address))?;
-        Ok(Self { address, grpc, runtime, running, stop, models, _state: state })
+        Ok(Self { address, grpc, runtime, running, stop, models, _state: state, library })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -76,6 +82,16 @@ impl Ours {
     /// The folder that it serves, which is its own.
     pub(crate) fn models(&self) -> &Path {
         self.models.path()
+    }
+
+    /// The file of an example model, or of one that was there beside them.
+    pub(crate) fn model(&self, name: &str) -> PathBuf {
+        self.models().join(name).join("1.onnx")
+    }
+
+    /// ONNX Runtime, which the process has once.
+    pub(crate) fn runtime(&self) -> &OnnxRuntime {
+        &self.library
     }
 
     /// Ends it, as a signal would.

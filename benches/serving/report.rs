@@ -1,4 +1,16 @@
-//! The table for people, and the file for comparisons.
+//! What was measured, and the file that keeps it for comparisons.
+//!
+//! The file is one object: `cores`, `window_seconds`, `resident_kib` (of the process: before our server was started, and
+//! with its models) and `scenes`, in the order in which they were measured. A scene is one of three kinds:
+//!
+//! - a contest has `name`, `model`, `protocol`, `connections`, `rate` (of an open loop, in requests a second; else null),
+//!   `note`, `request_bytes`; `ratios` by contender (`floor`, `raw`, or a URL) and figure, each with `ours` (to it) and
+//!   `itself` (after to before) as `low`, `median` and `high` quartiles over the rounds; and `rounds`, each with the window
+//!   of `ours` and the two of each of the `others`, before and after. A window has `requests_per_second`, `p50_us`, `p99_us`,
+//!   `p999_us`, `server_cpu_us` and `client_cpu_us` per request, `resident_kib`, and `others`, the share of the machine that
+//!   other processes took. The server's time is that of this process, so there is none of other servers.
+//! - an event has `beside`, what happened; `ratios` of windows beside it to quiet ones; and its `rounds`.
+//! - anything else has its `figures`.
 
 use std::error::Error;
 use std::path::Path;
@@ -7,61 +19,89 @@ use greenroom::system::cores::Cores;
 use serde_json::{Value, json};
 
 use crate::beside::{self, OursAndFloor, Stretch};
-use crate::cpu;
-use crate::measure::{Plan, Quartiles, Round, Window};
+use crate::figures::Quartiles;
+use crate::measure::{Plan, Round, Window};
 use crate::scene::Scene;
+use crate::table;
 
 /// What was measured so far.
 pub(crate) struct Report {
     plan: Plan,
+    /// Of the process, before our server was started and with it.
+    resident: [u64; 2],
     scenes: Vec<Value>,
 }
 
+/// A scene in which all are asked the same.
+pub(crate) struct Row<'r> {
+    pub(crate) scene: &'r Scene,
+    pub(crate) note: Option<String>,
+    /// Of an open loop.
+    pub(crate) per_second: Option<f64>,
+    pub(crate) others: Vec<String>,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// Takes it out of a window.
+type Figure = fn(&Window) -> f64;
+
+/// What is compared: its name in the file, its name for people, and where it stands.
+pub(crate) const FIGURES: [(&str, &str, Figure); 6] = [
+    ("requests_per_second", "requests/s", |window| window.requests_per_second),
+    ("p50_us", "p50", |window| window.p50_us),
+    ("p99_us", "p99", |window| window.p99_us),
+    ("p999_us", "p99.9", |window| window.p999_us),
+    ("server_cpu_us", "server CPU", |window| window.server_cpu_us),
+    ("resident_kib", "resident memory", |window| window.resident_kib as f64),
+];
+
 impl Report {
-    pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, scenes: Vec::new() }
+    pub(crate) fn new(plan: Plan, resident: [u64; 2]) -> Self {
+        Self { plan, resident, scenes: Vec::new() }
     }
 
     pub(crate) fn print_head(&self) {
-        let Plan { rounds, window } = self.plan;
+        let Plan { rounds, window, .. } = self.plan;
         println!(
-            "{}; {rounds} rounds of floor, ours, floor again, {} ms each; medians (quartiles)",
+            "{}; {rounds} rounds of {} ms windows, ours between two of each other; medians (quartiles)",
             Cores::available(),
             window.as_millis()
+        );
+        let [before, with] = self.resident.map(|kib| kib / 1024);
+        println!(
+            "resident memory: {before} MiB before our server was started, {with} MiB with its models"
         );
     }
 
     /// Prints a scene's figures and keeps them for the file.
-    pub(crate) fn add(&mut self, scene: &Scene, rounds: &[Round]) {
-        println!("\n{} (model `{}`)", scene.name, scene.model);
-        println!(
-            "{:<14}{:>12}{:>10}{:>10}{:>10}{:>16}{:>16}",
-            "", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "server µs/req", "client µs/req"
-        );
-        print_windows("floor", rounds.iter().map(|round| &round.floor));
-        print_windows("ours", rounds.iter().map(|round| &round.ours));
-        print_windows("floor again", rounds.iter().map(|round| &round.floor_again));
-        let ratios = Ratios::of(rounds);
-        print_ratio("requests/s, ours to floor", ratios.requests);
-        print_ratio("requests/s, floor to itself", ratios.floor_requests);
-        print_ratio("p50, ours to floor", ratios.p50);
-        print_ratio("p99, ours to floor", ratios.p99);
-        print_ratio("server CPU, ours to floor", ratios.server_cpu);
-        let resident_kib = cpu::resident_kib();
-        println!("resident memory of everything together: {} MiB", resident_kib / 1024);
-        let others = Quartiles::of(rounds.iter().map(|round| round.ours.others)).median;
-        if others > 0.05 {
-            println!("other processes took {:.0} % of the machine", others * 100.0);
-        }
+    pub(crate) fn add(&mut self, row: &Row<'_>) {
+        let Row { scene, note, per_second, others, rounds } = row;
+        table::print_row(row);
+        let ratios = others.iter().enumerate().map(|(at, name)| {
+            let figures = FIGURES.iter().map(|(figure, _, of)| {
+                let to = Quartiles::of(rounds.iter().map(|round| round.ours_to(at, of)));
+                let itself = Quartiles::of(rounds.iter().map(|round| round.to_itself(at, of)));
+                let ratio = json!({ "ours": quartiles_json(to), "itself": quartiles_json(itself) });
+                ((*figure).to_owned(), ratio)
+            });
+            (name.clone(), Value::Object(figures.collect()))
+        });
         self.scenes.push(json!({
             "name": scene.name,
             "model": scene.model,
+            "protocol": scene.protocol.name(),
             "connections": scene.connections,
+            "rate": per_second,
+            "note": note,
             "request_bytes": scene.request.len(),
-            "ratios": ratios.json(),
-            "resident_kib": resident_kib,
-            "rounds": rounds.iter().map(round_json).collect::<Vec<_>>(),
+            "ratios": Value::Object(ratios.collect()),
+            "rounds": rounds.iter().map(|round| round_json(others, round)).collect::<Vec<_>>(),
         }));
+    }
+
+    /// Keeps figures of another kind for the file.
+    pub(crate) fn add_figures(&mut self, name: &str, figures: Value) {
+        self.scenes.push(json!({ "name": name, "figures": figures }));
     }
 
     /// The same for what requests notice of something beside them.
@@ -86,9 +126,9 @@ impl Report {
         let p99 = |stretch: &Stretch| stretch.p99_us;
         let quiet_p99 = Quartiles::of(rounds.iter().map(|round| round.quiet_to_quiet(p99)));
         let (p50, p99) = (to_quiet(|stretch| stretch.p50_us), to_quiet(p99));
-        print_ratio("p99, beside to quiet", p99);
-        print_ratio("p99, quiet to itself", quiet_p99);
-        print_ratio("p50, beside to quiet", p50);
+        table::print_ratio("p99, beside to quiet", p99);
+        table::print_ratio("p99, quiet to itself", quiet_p99);
+        table::print_ratio("p50, beside to quiet", p50);
         self.scenes.push(json!({
             "name": name,
             "model": model,
@@ -114,74 +154,30 @@ impl Report {
         let of_floor = format!("{what}; the floor");
         self.add_beside(name, model, &of_floor, &rounds.floor);
         let p99 = rounds.ours_to_floor(|stretch| stretch.p99_us);
-        print_ratio("p99 beside to quiet, ours to the floor's", Quartiles::of(p99.into_iter()));
+        table::print_ratio(
+            "p99 beside to quiet, ours to the floor's",
+            Quartiles::of(p99.into_iter()),
+        );
     }
 
-    /// Writes the file.
-    pub(crate) fn write(&self) -> Result<(), Box<dyn Error>> {
+    /// Writes the file: where it is said, or into the build folder.
+    pub(crate) fn write(&self, file: Option<&Path>) -> Result<(), Box<dyn Error>> {
         // Cargo's folder for such things is beside the one that we want.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("serving.json");
+        let usual = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
+        let path = file.map_or_else(|| usual.join("serving.json"), Path::to_path_buf);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let report = json!({
             "cores": Cores::available().count,
             "window_seconds": self.plan.window.as_secs_f64(),
+            "resident_kib": self.resident,
             "scenes": self.scenes,
         });
         std::fs::write(&path, format!("{report:#}\n"))?;
         println!("\nwritten to {}", path.display());
         Ok(())
     }
-}
-
-/// The figures that are compared from one version to the next.
-struct Ratios {
-    requests: Quartiles,
-    floor_requests: Quartiles,
-    p50: Quartiles,
-    p99: Quartiles,
-    server_cpu: Quartiles,
-}
-
-impl Ratios {
-    fn of(rounds: &[Round]) -> Self {
-        let ours_to_floor = |of: fn(&Window) -> f64| {
-            Quartiles::of(rounds.iter().map(|round| round.ours_to_floor(of)))
-        };
-        let requests = |window: &Window| window.requests_per_second;
-        Self {
-            requests: ours_to_floor(requests),
-            floor_requests: Quartiles::of(
-                rounds.iter().map(|round| round.floor_to_floor(requests)),
-            ),
-            p50: ours_to_floor(|window| window.p50_us),
-            p99: ours_to_floor(|window| window.p99_us),
-            server_cpu: ours_to_floor(|window| window.server_cpu_us),
-        }
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "requests": quartiles_json(self.requests),
-            "floor_requests": quartiles_json(self.floor_requests),
-            "p50": quartiles_json(self.p50),
-            "p99": quartiles_json(self.p99),
-            "server_cpu": quartiles_json(self.server_cpu),
-        })
-    }
-}
-
-fn print_windows<'a>(name: &str, windows: impl Iterator<Item = &'a Window> + Clone) {
-    let median = |of: fn(&Window) -> f64| Quartiles::of(windows.clone().map(of)).median;
-    println!(
-        "{name:<14}{:>12.0}{:>10.0}{:>10.0}{:>10.0}{:>16.1}{:>16.1}",
-        median(|window| window.requests_per_second),
-        median(|window| window.p50_us),
-        median(|window| window.p99_us),
-        median(|window| window.p999_us),
-        median(|window| window.server_cpu_us),
-        median(|window| window.client_cpu_us),
-    );
 }
 
 fn print_stretches<'a>(name: &str, stretches: impl Iterator<Item = &'a Stretch> + Clone) {
@@ -196,32 +192,24 @@ fn print_stretches<'a>(name: &str, stretches: impl Iterator<Item = &'a Stretch> 
     );
 }
 
-fn print_ratio(name: &str, Quartiles { low, median, high }: Quartiles) {
-    println!("{name:<42}{median:>6.3} ({low:.3} to {high:.3})");
-}
-
 fn quartiles_json(Quartiles { low, median, high }: Quartiles) -> Value {
     json!({ "low": low, "median": median, "high": high })
 }
 
-fn round_json(round: &Round) -> Value {
-    json!({
-        "floor": window_json(&round.floor),
-        "ours": window_json(&round.ours),
-        "floor_again": window_json(&round.floor_again),
-    })
+fn round_json(names: &[String], round: &Round) -> Value {
+    let others = names.iter().zip(&round.others).map(|(name, around)| {
+        let windows = [around.before, around.after].map(|window| window_json(&window));
+        (name.clone(), json!(windows))
+    });
+    json!({ "ours": window_json(&round.ours), "others": Value::Object(others.collect()) })
 }
 
 fn window_json(window: &Window) -> Value {
-    json!({
-        "requests_per_second": window.requests_per_second,
-        "p50_us": window.p50_us,
-        "p99_us": window.p99_us,
-        "p999_us": window.p999_us,
-        "server_cpu_us": window.server_cpu_us,
-        "client_cpu_us": window.client_cpu_us,
-        "others": window.others,
-    })
+    let figures = FIGURES.iter().map(|(figure, _, of)| ((*figure).to_owned(), json!(of(window))));
+    let mut window_json = Value::Object(figures.collect());
+    window_json["client_cpu_us"] = json!(window.client_cpu_us);
+    window_json["others"] = json!(window.others);
+    window_json
 }
 
 fn beside_json(round: &beside::Round) -> Value {
@@ -239,5 +227,7 @@ fn stretch_json(stretch: &Stretch) -> Value {
         "p50_us": stretch.p50_us,
         "p99_us": stretch.p99_us,
         "p999_us": stretch.p999_us,
+        "longest_us": stretch.longest_us,
+        "stalls": stretch.stalls,
     })
 }

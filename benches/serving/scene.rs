@@ -1,10 +1,16 @@
 //! What is measured.
 
+use std::error::Error;
+
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::bodies::Ports;
+use crate::contests::counted;
 use crate::inference::ModelInferRequest;
 use crate::inference::model_infer_request::InferInputTensor;
+use crate::load::{Client, Exchange};
+use crate::ours::Ours;
 use crate::{call, wire};
 
 /// How a model is asked.
@@ -17,33 +23,80 @@ pub(crate) enum Protocol {
     Grpc,
 }
 
-/// One comparison of our server with the floor.
+impl Protocol {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V1Json => "v1 JSON",
+            Self::V2Json => "v2 JSON",
+            Self::V2Bytes => "v2 bytes",
+            Self::Grpc => "gRPC",
+        }
+    }
+}
+
+/// One comparison of our server with others.
+#[derive(Clone, Debug)]
 pub(crate) struct Scene {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) protocol: Protocol,
-    /// Of the repository's `models/`.
-    pub(crate) model: &'static str,
+    pub(crate) model: String,
     /// What is sent, byte for byte: head and body, or a message with what stands before it.
     pub(crate) request: Bytes,
     /// Each waits for its answer before it sends the next request.
     pub(crate) connections: usize,
+    /// Whether the raw `Run` loop is among the others.
+    pub(crate) with_raw: bool,
 }
 
-/// All scenes, the most telling one first.
-pub(crate) fn scenes() -> Vec<Scene> {
+impl Scene {
+    /// What must be answered, each time.
+    pub(crate) fn exchange(&self, body: Vec<u8>) -> Exchange {
+        Exchange { protocol: self.protocol, request: self.request.clone(), body }
+    }
+}
+
+/// Of the example models, the most telling one first.
+pub(crate) fn small(connections: usize) -> Vec<Scene> {
     use Protocol::{Grpc, V1Json, V2Bytes, V2Json};
-    let scene = |name, protocol, model, request: Vec<u8>| {
-        let (request, connections) = (request.into(), 64);
-        Scene { name, protocol, model, request, connections }
+    let scene = |what: &str, protocol: Protocol, model: &str, request: Vec<u8>| Scene {
+        name: format!("{what}, {}, {}", protocol.name(), counted(connections)),
+        protocol,
+        model: model.to_owned(),
+        request: request.into(),
+        connections,
+        with_raw: protocol == V1Json,
     };
     let v1 = |model, body: &str| wire::post(&path(V1Json, model), JSON, body.as_bytes());
     vec![
-        scene("small model, v1 JSON, 64 connections", V1Json, "diabetes", v1("diabetes", DIABETES)),
-        scene("64 pixels, v1 JSON, 64 connections", V1Json, "digits", v1("digits", DIGITS)),
-        scene("small model, v2 JSON, 64 connections", V2Json, "diabetes", v2_json()),
-        scene("small model, v2 bytes, 64 connections", V2Bytes, "diabetes", v2_bytes()),
-        scene("small model, gRPC, 64 connections", Grpc, "diabetes", grpc()),
+        scene("small model", V1Json, "diabetes", v1("diabetes", DIABETES)),
+        scene("64 pixels", V1Json, "digits", v1("digits", DIGITS)),
+        scene("small model", V2Json, "diabetes", v2_json()),
+        scene("small model", V2Bytes, "diabetes", v2_bytes()),
+        scene("small model", Grpc, "diabetes", grpc()),
     ]
+}
+
+/// The models that `scripts/make_models.py --bench` makes, and what they are called here.
+const LARGE: [(&str, &str); 2] =
+    [("resnet50", "ResNet-50"), ("transformer", "6-layer transformer")];
+
+/// Of the large models that our server has.
+pub(crate) fn large(
+    client: &Client,
+    ours: &Ours,
+    connections: usize,
+) -> Result<Vec<Scene>, Box<dyn Error>> {
+    let protocol = Protocol::V2Bytes;
+    let there = LARGE.into_iter().filter(|(model, _)| ours.model(model).is_file());
+    there
+        .map(|(model, title)| {
+            let request = Ports::ask(client, ours.address(), model)?.request(protocol)?.into();
+            let name = format!("{title}, {}, {}", protocol.name(), counted(connections));
+            let model = model.to_owned();
+            Ok(Scene { name, protocol, model, request, connections, with_raw: true })
+        })
+        .collect()
 }
 
 const JSON: &str = "application/json";

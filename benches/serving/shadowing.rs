@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::bench::Bench;
 use crate::beside::{Round, half_load, rest, stretch};
 use crate::load::{Client, Exchange};
 use crate::measure::Plan;
@@ -19,7 +20,7 @@ pub(crate) const NAME: &str =
     "half load, v1 JSON, with every request run again on a slow candidate";
 
 /// The model that is on trial.
-pub(crate) const MODEL: &str = "trial";
+const MODEL: &str = "trial";
 
 /// Its settings: outputs are not judged, and neither is time, since the trial is to last.
 const SETTINGS: &str = r#"
@@ -33,15 +34,22 @@ latency = { margin = 1000000.0, floor = "1h" }
 
 const CONNECTIONS: usize = 16;
 
+/// Measures this scene.
+pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Box<dyn Error>> {
+    let rounds = Shadowing { client: bench.client, ours: bench.ours }.rounds(bench.plan)?;
+    bench.report.add_beside(NAME, MODEL, "with a trial", &rounds);
+    Ok(())
+}
+
 /// Who is asked, and by whom.
-pub(crate) struct Shadowing<'b> {
-    pub(crate) client: &'b Client,
-    pub(crate) ours: &'b Ours,
+struct Shadowing<'b> {
+    client: &'b Client,
+    ours: &'b Ours,
 }
 
 impl Shadowing<'_> {
     /// All rounds, after one that warms up.
-    pub(crate) fn rounds(&self, plan: Plan) -> Result<Vec<Round>, Box<dyn Error>> {
+    fn rounds(&self, plan: Plan) -> Result<Vec<Round>, Box<dyn Error>> {
         let trial = Trial { client: self.client, ours: self.ours, model: MODEL };
         trial.put("model.toml", SETTINGS.as_bytes())?;
         trial.put("1.onnx", &test_model("adder")?)?;
@@ -76,7 +84,9 @@ impl Shadowing<'_> {
                 },
             })
         };
-        round()?;
+        for _ in 0..plan.warm_ups {
+            round()?;
+        }
         (0..plan.rounds).map(|_| round()).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! A model of which a new version is on trial, and the operator who says how it goes.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,19 @@ pub(crate) struct Trial<'b> {
 impl Trial<'_> {
     /// Puts a file of the model there in one step.
     pub(crate) fn put(&self, name: &str, content: &[u8]) -> Result<(), Box<dyn Error>> {
+        self.put_with(name, |file| file.write_all(content))
+    }
+
+    /// The same with a content that is written here.
+    pub(crate) fn put_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), Box<dyn Error>> {
         let folder = self.ours.models().join(self.model);
         fs::create_dir_all(&folder)?;
         let unfinished = folder.join("new.part");
-        fs::write(&unfinished, content)?;
+        write(&mut File::create(&unfinished)?)?;
         Ok(fs::rename(unfinished, folder.join(name))?)
     }
 
@@ -66,7 +76,7 @@ pub(crate) fn until<T>(
 }
 
 /// One of the tests' models.
-pub(crate) fn test_model(name: &str) -> std::io::Result<Vec<u8>> {
+pub(crate) fn test_model(name: &str) -> io::Result<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
     fs::read(folder.join(format!("{name}.onnx")))
 }
