@@ -1,6 +1,7 @@
 //! Connections: taking requests off the wire within the limits, and ending without dropping one.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router as Routes;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -35,7 +36,7 @@ use crate::domain::wording::printable;
 use crate::telemetry::logs;
 
 /// The header with a request's id: the client's own, else one that is made here.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How many connections there may be, and what each may send.
 #[derive(Clone, Copy, Debug)]
@@ -355,8 +356,12 @@ impl RequestIds {
 
     fn make(&self) -> HeaderValue {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}", xxh3_64_with_seed(&number.to_le_bytes(), self.seed));
-        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+        let id = xxh3_64_with_seed(&number.to_le_bytes(), self.seed);
+        let mut text = [b'0'; 16];
+        let is_written = write!(&mut text[..], "{id:016x}").is_ok();
+        // It goes into the request, the answer and the log: shared, and not copied.
+        let text = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
+        text.ok().filter(|_| is_written).unwrap_or(HeaderValue::from_static("none"))
     }
 }
 

@@ -170,7 +170,8 @@ pub(super) struct Outgoing<B> {
 
 impl<B> Outgoing<B> {
     pub(super) fn new(body: B, answering: Answering, part: Option<Part>) -> Self {
-        Self { body, part: part.map(Arc::new), _until_handed_over: answering }
+        let part = part.filter(Part::counts).map(Arc::new);
+        Self { body, part, _until_handed_over: answering }
     }
 }
 

@@ -54,6 +54,11 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Whether it takes anything.
+    pub(super) fn counts(&self) -> bool {
+        self.bytes > 0
+    }
+
     /// The same bytes, which keep their part until they are gone.
     pub(super) fn with(self: Arc<Self>, bytes: Bytes) -> Bytes {
         if self.bytes == 0 { bytes } else { Bytes::from_owner(Counted { bytes, _part: self }) }

@@ -11,6 +11,7 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
 use ort::sys::OrtValue;
 use ort::value::{DynTensor, DynValue, TensorElementType};
 use ort::{AsPointer, ortsys};
+use smallvec::{SmallVec, smallvec};
 
 use super::error::{LoadError, RunError, without_source_places};
 use super::output::Output;
@@ -24,6 +25,9 @@ use crate::domain::wording::printable;
 
 /// Of the library's words about a model, in characters.
 const LONGEST_REASON: usize = 1000;
+
+/// As many as most models have of something, without asking for memory.
+type Few<T> = SmallVec<[T; 4]>;
 
 /// How a session is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,18 +148,18 @@ impl Session {
             .iter()
             .enumerate()
             .map(|(index, tensor)| self.borrow(tensor, reshape_of(&self.presented.inputs, index)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let input_names: Vec<*const c_char> =
+            .collect::<Result<Few<_>, _>>()?;
+        let input_names: Few<*const c_char> =
             self.input_names.iter().map(|name| name.as_ptr()).collect();
-        let inputs: Vec<*const OrtValue> = values.iter().map(Input::ptr).collect();
+        let inputs: Few<*const OrtValue> = values.iter().map(Input::ptr).collect();
         let output_names = wanted
             .iter()
             .map(|&index| self.output_names.get(index).map(|name| name.as_ptr()))
-            .collect::<Option<Vec<*const c_char>>>()
+            .collect::<Option<Few<*const c_char>>>()
             .ok_or_else(|| RunError::Failed {
                 message: "an output that does not exist".to_owned(),
             })?;
-        let mut outputs = vec![ptr::null_mut::<OrtValue>(); wanted.len()];
+        let mut outputs: Few<*mut OrtValue> = smallvec![ptr::null_mut(); wanted.len()];
         // SAFETY: names and values have the lengths that are passed, all pointers are alive until the call
         // returns (`values` and `stop` are borrowed for longer), and `Run` does not change its inputs. The
         // session is not changed through the pointer in a way that others could see: see `Sync` above.
@@ -174,7 +178,7 @@ impl Session {
             // SAFETY: `Run` made it for us to own, which happens here, once; also when it failed half-way.
             unsafe { DynValue::from_ptr(value, Some(&allocator)) }
         };
-        let outputs: Vec<Option<DynValue>> =
+        let outputs: Few<Option<DynValue>> =
             outputs.into_iter().map(|value| NonNull::new(value).map(own)).collect();
         // SAFETY: the status comes from the call above and is consumed here, once.
         if let Err(error) = unsafe { ort::Error::result_from_status(status) } {
@@ -198,22 +202,25 @@ impl Session {
         reshape: Option<&Reshape>,
     ) -> Result<Input<'a>, RunError> {
         let elements = tensor.view().elements;
-        let shape = match reshape {
-            Some(reshape) => reshape.inward(tensor.shape()).ok_or_else(|| RunError::Failed {
-                message: format!(
-                    "an input of shape {:?} has no form for the model",
-                    tensor.shape()
-                ),
-            })?,
-            None => tensor.shape().to_vec(),
+        let shape: Few<usize> = match reshape {
+            Some(reshape) => reshape
+                .inward(tensor.shape())
+                .ok_or_else(|| RunError::Failed {
+                    message: format!(
+                        "an input of shape {:?} has no form for the model",
+                        tensor.shape()
+                    ),
+                })?
+                .into(),
+            None => tensor.shape().into(),
         };
         // A dimension never exceeds the number of bytes in memory, so it fits.
-        let shape: Vec<i64> = shape.into_iter().map(|size| size as i64).collect();
+        let shape: Few<i64> = shape.into_iter().map(|size| size as i64).collect();
         let (bytes, length) = with_elements!(
             ElementsView,
             elements,
             numbers => (numbers.as_ptr().cast::<c_void>(), size_of_val(numbers)),
-            texts => return copy_texts(shape, texts)
+            texts => return copy_texts(shape.into_vec(), texts)
         );
         let mut value = ptr::null_mut();
         // SAFETY: `bytes` and `length` are those of a live slice of the element type that is told, whose number of

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 
 use super::outcome::{By, Cause, Failure, Record};
@@ -19,9 +19,9 @@ use crate::serving::{ModelRoute, RouteError};
 use crate::telemetry::metrics::{self, Rejection};
 
 /// The header by which a client asks for less time than the model's settings give.
-const TIMEOUT: &str = "x-request-timeout";
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 /// The header by which a client insists on a version or label.
-const PIN: &str = "x-model-pin";
+const PIN: HeaderName = HeaderName::from_static("x-model-pin");
 
 /// A [`Wire`] of requests that come over HTTP.
 pub(in crate::api) trait HttpWire<'l>: Wire + Sized {

@@ -62,18 +62,22 @@ impl By {
 
     /// Says who has answered, and as what.
     pub(in crate::api) fn tell(&self, headers: &mut HeaderMap) {
+        // Names that are not made anew for each answer.
+        const VERSION: HeaderName = HeaderName::from_static("x-model-version");
+        const ROLE: HeaderName = HeaderName::from_static("x-model-role");
+        const ROLLOUT: HeaderName = HeaderName::from_static("x-rollout-id");
+        const FALLBACK: HeaderName = HeaderName::from_static("x-model-fallback");
         if let Ok(version) = HeaderValue::from_str(self.servable.version().as_str()) {
-            headers.insert("x-model-version", version);
+            headers.insert(VERSION, version);
         }
-        headers.insert("x-model-role", HeaderValue::from_static(self.role.name()));
+        headers.insert(ROLE, HeaderValue::from_static(self.role.name()));
         if let Some(rollout) = self.rollout
             && let Ok(rollout) = HeaderValue::from_str(&rollout.to_string())
         {
-            headers.insert("x-rollout-id", rollout);
+            headers.insert(ROLLOUT, rollout);
         }
         if let Some(fallback) = self.fallback {
-            let name = HeaderName::from_static("x-model-fallback");
-            headers.insert(name, HeaderValue::from_static(fallback.name()));
+            headers.insert(FALLBACK, HeaderValue::from_static(fallback.name()));
         }
     }
 }
