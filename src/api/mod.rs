@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::capture::Capture;
 use crate::config::{GrpcConfig, HttpConfig, LimitsConfig, MetricsCompat};
 use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
@@ -86,6 +87,8 @@ pub struct ApiParts {
     pub journal: JournalReader,
     /// Where requests are left that are run on two versions.
     pub shadow: Arc<Shadow>,
+    /// Where requests are left that are recorded.
+    pub capture: Capture,
     /// Who does what operators want.
     pub delivery: Delivery,
     /// Becomes true when the server ends, and with it what would go on for ever.
