@@ -52,9 +52,10 @@ pub use connection::{ConnectionLimits, Connections};
 pub use grpc::routes as grpc_routes;
 pub use guard::Guard;
 pub use health::Readiness;
+pub(crate) use json::mark_words;
 #[cfg(feature = "fuzzing")]
 pub(crate) use predict::decode_anything;
-pub(crate) use predict::inputs as predict_inputs;
+pub(crate) use predict::{inputs as predict_inputs, whole_by_name};
 pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
 #[cfg(feature = "fuzzing")]
