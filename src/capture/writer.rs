@@ -26,7 +26,7 @@ const FLUSH: Duration = Duration::from_millis(400);
 /// How long it rests where nothing waits.
 const REST: Duration = Duration::from_millis(200);
 /// Bytes that wait to be written, at most.
-const TOGETHER: usize = 1 << 20;
+const TOGETHER: u64 = 1 << 20;
 
 /// What the thread works with.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Writer {
                 desk.add(&job);
             }
             let is_due = desk.since.is_some_and(|since| since.elapsed() >= FLUSH);
-            if is_due || is_over || desk.bytes >= TOGETHER {
+            if is_due || is_over || desk.bytes as u64 >= TOGETHER.min(self.a_part()) {
                 desk.flush();
             }
             if is_over {
@@ -99,6 +99,12 @@ impl Writer {
                 desk.look();
             }
         }
+    }
+
+    /// What one record may take, and what is written at once: of records that take the room of many others a sample would
+    /// have few.
+    fn a_part(&self) -> u64 {
+        self.max_bytes / 16
     }
 
     /// Often enough that nothing is kept for noticeably longer than it may be.
@@ -136,8 +142,7 @@ impl Desk<'_> {
         let rule = &self.writer.rule;
         let fits = add_frame(&mut pending.frames, |out| encode(out, &answered, rule));
         let bytes = pending.frames.len() - before;
-        // One that takes the room of many others would leave a sample of few.
-        if !fits || bytes as u64 > self.writer.max_bytes / 8 {
+        if !fits || bytes as u64 > self.writer.a_part() {
             pending.frames.truncate(before);
             self.writer.meter.dropped(Dropped::Size, 1);
             return;
@@ -179,11 +184,13 @@ impl Desk<'_> {
         let coming: usize = pending.values().map(|pending| pending.frames.len()).sum();
         // Each may need the beginning of a file as well.
         let coming = (coming + pending.len() * segment::HEADER) as u64;
-        if shelf.bytes() + coming <= *max_bytes {
+        // An eighth is for the file that is being written again.
+        if shelf.bytes() + coming <= max_bytes / 8 * 7 {
             return Ok(());
         }
-        let most = (max_bytes / 4 * 3).saturating_sub(coming);
-        let lowered = shelf.shrink(bound.load(Ordering::Relaxed), most)?;
+        let most = max_bytes / 4 * 3;
+        let coming = pending.values().map(|pending| &pending.frames[..]);
+        let lowered = shelf.shrink(bound.load(Ordering::Relaxed), most, coming)?;
         bound.store(lowered, Ordering::Relaxed);
         for pending in pending.values_mut() {
             let is_below = |record: &[u8]| {

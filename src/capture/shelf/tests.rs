@@ -125,7 +125,7 @@ fn what_is_left_is_a_fair_sample_of_all_and_what_comes_has_the_same_chance() {
     let mut shelf = bench.shelf(64 << 10);
     (0..1000).for_each(|time| add(&mut shelf, "m", time, u64::MAX));
     let before = shelf.bytes();
-    let bound = shelf.shrink(u64::MAX, before / 2).unwrap();
+    let bound = shelf.shrink(u64::MAX, before / 2, std::iter::empty()).unwrap();
     assert!(shelf.bytes() <= before / 2 && shelf.bytes() > before / 3, "{}", shelf.bytes());
     let expected: Vec<u64> = (0..1000).filter(|time| priority(*time) < bound).collect();
     assert_eq!(bench.times("m"), expected);
@@ -142,7 +142,7 @@ fn a_reader_sees_what_was_there_when_it_came() {
     let mut shelf = bench.shelf(64 << 10);
     (0..100).for_each(|time| add(&mut shelf, "m", time, u64::MAX));
     let recordings = Recordings::open(bench.0.path(), &model("m")).unwrap();
-    shelf.shrink(u64::MAX, 500).unwrap();
+    shelf.shrink(u64::MAX, 500, std::iter::empty()).unwrap();
     shelf.expire(WallTime(HOUR.as_millis() as u64 * 2)).unwrap();
     assert!(bench.files("m").is_empty());
     assert_eq!(recordings.oldest_first().count(), 100);

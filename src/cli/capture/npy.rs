@@ -35,7 +35,7 @@ pub(super) fn header(of_type: &str, shape: &[usize]) -> Vec<u8> {
     let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
     let mut line =
         format!("{{'descr': '{of_type}', 'fortran_order': False, 'shape': ({sizes}), }}");
-    while (PREFIX + line.len() + 1) % ALIGNED_TO != 0 {
+    while !(PREFIX + line.len() + 1).is_multiple_of(ALIGNED_TO) {
         line.push(' ');
     }
     line.push('\n');

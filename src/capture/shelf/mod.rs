@@ -151,22 +151,22 @@ impl Shelf {
         Ok(())
     }
 
-    /// Lowers the bound until the records take no more than so many bytes, and removes what is not below it. Gives the
-    /// new bound.
+    /// Lowers the bound until the records, with those that are to come, take no more than so many bytes, and removes what is
+    /// not below it. Gives the new bound.
     ///
     /// # Errors
     /// What the system says. What was not written again by then is as it was.
-    pub(super) fn shrink(&mut self, bound: u64, most: u64) -> io::Result<u64> {
+    pub(super) fn shrink<'f>(
+        &mut self,
+        bound: u64,
+        most: u64,
+        coming: impl Iterator<Item = &'f [u8]>,
+    ) -> io::Result<u64> {
         let mut drawn = Drawn::below(bound);
+        coming.for_each(|frames| count(&mut drawn, frames));
         for (model, number) in self.segments.keys() {
             let bytes = std::fs::read(files::path(&self.folder, model, *number))?;
-            let frames = bytes.get(HEADER..).unwrap_or_default();
-            for frame in segment::frames(frames) {
-                let length = frame.len() as u64;
-                if let Some((_, priority)) = record::head(segment::record(&frames[frame])) {
-                    drawn.add(priority, length);
-                }
-            }
+            count(&mut drawn, bytes.get(HEADER..).unwrap_or_default());
         }
         let headers = (self.segments.len() * HEADER) as u64;
         let bound = drawn.bound_for(most.saturating_sub(headers));
@@ -190,6 +190,16 @@ impl Shelf {
         }
         self.remove_where(|segment| segment.bytes <= HEADER as u64)?;
         Ok(bound)
+    }
+}
+
+/// Counts how many bytes were drawn how low.
+fn count(drawn: &mut Drawn, frames: &[u8]) {
+    for frame in segment::frames(frames) {
+        let length = frame.len() as u64;
+        if let Some((_, priority)) = record::head(segment::record(&frames[frame])) {
+            drawn.add(priority, length);
+        }
     }
 }
 
