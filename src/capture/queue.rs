@@ -129,3 +129,49 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tensor::Elements;
+    use crate::serving::testing::servable;
+
+    /// A job of so many bytes.
+    fn job(servable: &Arc<Servable>, bytes: usize) -> Job {
+        let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
+        let (inputs, outputs) = (Arc::new(vec![input]), Arc::new(Outputs::none()));
+        let bytes = Job::bytes_of(&inputs, &outputs);
+        let (servable, priority, time) = (servable.clone(), 0, WallTime(0));
+        Job { servable, inputs, outputs, priority, time, bytes }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_for_the_right_reason() {
+        let (queue, servable) = (Queue::new(3, 100), servable("1"));
+        assert_eq!(queue.offer(job(&servable, 101)), Err(Dropped::Size));
+        assert_eq!(queue.offer(job(&servable, 60)), Ok(()));
+        assert_eq!(queue.offer(job(&servable, 60)), Err(Dropped::QueueFull));
+        assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
+        assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
+        assert_eq!(queue.offer(job(&servable, 0)), Err(Dropped::QueueFull));
+        assert_eq!(queue.take(Duration::ZERO).map(|job| job.bytes), Some(60), "the first one");
+        assert_eq!(queue.offer(job(&servable, 60)), Ok(()), "there is room again");
+    }
+
+    #[test]
+    fn a_queue_that_has_ended_is_emptied_and_does_not_rest() {
+        let (queue, servable) = (Arc::new(Queue::new(8, 100)), servable("1"));
+        queue.offer(job(&servable, 1)).unwrap();
+        let taker = {
+            let queue = queue.clone();
+            std::thread::spawn(move || {
+                let long = Duration::from_secs(3600);
+                let mut taken = 0;
+                while !(queue.take(long).map(|_| taken += 1).is_none() && queue.is_ended()) {}
+                taken
+            })
+        };
+        queue.end();
+        assert_eq!(taker.join().unwrap(), 1);
+    }
+}

@@ -85,7 +85,7 @@ fn what_was_sent_and_answered_is_recorded_and_nothing_else() {
     server.put("n.onnx", adder(5.0));
     server.serves("n", "1", 5.0);
     (0..100).for_each(|number| ask(&server, number));
-    // A caller who insists on a version, one who is refused, and one who wants no whole answer.
+    // A caller who insists on a version, and one who is refused.
     server.predict("m/versions/1", r#"{"instances": [[7000, 1]]}"#).ok();
     assert_eq!(server.predict("m", r#"{"instances": [[7000]]}"#).status, 400);
     ask(&server, 100);
@@ -176,6 +176,29 @@ fn what_is_redacted_is_written_nowhere() {
             assert_eq!(line["redacted"], json!(["name", "echo"]));
         }
     }
+}
+
+#[test]
+fn an_answer_without_all_outputs_is_not_recorded() {
+    let models = Models::made().file("s/1.onnx", with_a_secret());
+    let server = TestServer::with_models(models).settings(ALL).start();
+    let ask = |number: usize, outputs: Value| {
+        let body = json!({
+            "inputs": [
+                { "name": "name", "shape": [1, 1], "datatype": "BYTES", "data": ["Ada"] },
+                { "name": "x", "shape": [1, 1], "datatype": "FP32", "data": [number] },
+            ],
+            "outputs": outputs,
+        });
+        server.ask(&Request::post("/v2/models/s/infer", body.to_string())).ok()
+    };
+    ask(1, json!([{ "name": "y" }]));
+    ask(2, json!([{ "name": "echo" }, { "name": "y" }]));
+    recorded(&server, "s", 1);
+    let lines = lines(&server, "s");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["inputs"], json!({ "name": [["Ada"]], "x": [[2.0]] }));
+    assert_eq!(lines[0]["outputs"], json!({ "echo": [["Ada"]], "y": [[-2.0]] }));
 }
 
 /// The arrays of an archive that is not compressed: type and shape, and the elements.
@@ -355,7 +378,7 @@ fn records_never_take_more_room_than_they_may_and_stay_a_sample_of_all() {
             let number = part * EACH + number;
             let body = format!("{{\"instances\": [[{number}, 0]]}}");
             connection.ask(&Request::predict("m", body)).unwrap().ok();
-            if number % 100 == 0 {
+            if number.is_multiple_of(100) {
                 assert!(bytes_of_captures(&server) <= 64 << 10);
             }
         }
