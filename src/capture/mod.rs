@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Off by default. No request waits for it: one that was answered leaves its buffers in a queue without locks, and the
-//! thread that writes runs only when no other wants the core. Which requests are recorded is drawn by a number that the
+//! thread that writes lets others go first. Which requests are recorded is drawn by a number that the
 //! server gives them, so that it is a fair sample; when the records take more room than they may, what is left is one
 //! as well ([`crate::domain::retention`]).
 //!

@@ -1,6 +1,6 @@
 //! Where requests wait to be written, bounded by number and bytes.
 //!
-//! Requests add to it, and a thread that gives way to all others takes from it. It has no lock for the reason that the
+//! Requests add to it, and a thread of low priority takes from it. It has no lock for the reason that the
 //! queue of pairs has none: a request would wait for a thread that does not run.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
