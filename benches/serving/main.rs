@@ -9,9 +9,9 @@
 //! cargo bench --bench serving -- [--filter TEXT] [--windows 20] [--seconds 0.5]
 //! ```
 //!
-//! Five scenes compare a server with itself: [`capturing`], [`loading`], [`shadowing`], [`hanging`] and [`hostile_files`], while ours
-//! records every request, loads a large model, runs every request again on a slow candidate, has candidates that hang or is given files that are
-//! to do harm, and while it does not. All but the first and the third do so with the floor as well, which shares the process: what it
+//! Four scenes compare a server with itself: [`loading`], [`shadowing`], [`hanging`] and [`hostile_files`], while ours
+//! loads a large model, runs every request again on a slow candidate, has candidates that hang or is given files that are
+//! to do harm, and while it does not. All but the second do so with the floor as well, which shares the process: what it
 //! notices is the machine's doing.
 //!
 //! The report is printed and written to `bench/serving.json` in the build folder. A wrong answer ends the bench.
@@ -21,7 +21,6 @@
 
 mod beside;
 mod call;
-mod capturing;
 mod cpu;
 mod floor;
 mod hanging;
@@ -51,7 +50,6 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use self::capturing::Capturing;
 use self::hanging::Hanging;
 use self::hostile_files::HostileFiles;
 use self::load::{Client, Exchange};
@@ -131,13 +129,7 @@ fn measure_scenes(
     let known: Vec<_> = scenes
         .iter()
         .map(|scene| scene.name)
-        .chain([
-            loading::NAME,
-            capturing::NAME,
-            shadowing::NAME,
-            hanging::NAME,
-            hostile_files::NAME,
-        ])
+        .chain([loading::NAME, shadowing::NAME, hanging::NAME, hostile_files::NAME])
         .collect();
     if !known.iter().any(|name| name.contains(filter)) {
         return Err(format!(
@@ -162,10 +154,6 @@ fn measure_scenes(
             .map_err(|error| format!("scene `{}`: {error}", loading::NAME))?;
         let beside = format!("while one of {mebibytes} MiB is loaded");
         report.add_beside_with_floor(loading::NAME, scene.model, &beside, &rounds);
-    }
-    if let Some(scene) = scenes.first().filter(|_| capturing::NAME.contains(filter)) {
-        let capturing = Capturing { client: &client, ours: &ours, scene };
-        report.add(&capturing.named(), &capturing.rounds(plan)?);
     }
     if shadowing::NAME.contains(filter) {
         let rounds = Shadowing { client: &client, ours: &ours }

@@ -25,7 +25,6 @@ pub(crate) struct Ours {
     runtime: Runtime,
     running: JoinHandle<Result<(), greenroom::app::StartError>>,
     stop: oneshot::Sender<()>,
-    metrics: Metrics,
     models: TempDir,
     _state: TempDir,
 }
@@ -34,21 +33,6 @@ impl Ours {
     /// Starts it, and waits until the models are loaded.
     pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
         logs::start(logs::Format::Human, tracing::Level::WARN, false);
-        Self::with(Metrics::install()?, |_| {})
-    }
-
-    /// Starts another one beside it, under other settings.
-    pub(crate) fn another(
-        &self,
-        change: impl FnOnce(&mut ServerConfig),
-    ) -> Result<Self, Box<dyn Error>> {
-        Self::with(self.metrics.clone(), change)
-    }
-
-    fn with(
-        metrics: Metrics,
-        change: impl FnOnce(&mut ServerConfig),
-    ) -> Result<Self, Box<dyn Error>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(Cores::available().count)
             .thread_name("http")
@@ -68,8 +52,7 @@ impl Ours {
         config.repository.settle = Duration::from_millis(50);
         config.http.listen = "127.0.0.1:0".parse()?;
         config.grpc.listen = Some("127.0.0.1:0".parse()?);
-        change(&mut config);
-        let app = runtime.block_on(App::bind(config, metrics.clone()))?;
+        let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
         let address = app.addresses().http;
         let grpc = app.addresses().grpc.ok_or("the server does not speak gRPC")?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -78,7 +61,7 @@ impl Ours {
             let _ = stopped.await;
         }));
         runtime.block_on(ready(address))?;
-        Ok(Self { address, grpc, runtime, running, stop, metrics, models, _state: state })
+        Ok(Self { address, grpc, runtime, running, stop, models, _state: state })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -93,13 +76,6 @@ impl Ours {
     /// The folder that it serves, which is its own.
     pub(crate) fn models(&self) -> &Path {
         self.models.path()
-    }
-
-    /// What the metrics tell of recorded requests.
-    pub(crate) fn captured(&self) -> String {
-        let text = self.metrics.render();
-        let lines = text.lines().filter(|line| line.starts_with("greenroom_capture_"));
-        lines.collect::<Vec<_>>().join("; ")
     }
 
     /// Ends it, as a signal would.
