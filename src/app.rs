@@ -16,6 +16,7 @@ use self::listeners::Listeners;
 use crate::api::{
     Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, LoadingTimes, PageLinks, Readiness,
 };
+use crate::capture::{Capture, CaptureThread};
 use crate::config::ServerConfig;
 use crate::delivery::{
     Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
@@ -45,6 +46,7 @@ pub struct App {
     api: Api,
     ending: watch::Sender<bool>,
     inbox: Inbox,
+    capturing: CaptureThread,
     hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
     guard: Guard,
@@ -153,6 +155,8 @@ impl App {
         };
         let (delivery, inbox) = Delivery::channel();
         let (ending, is_ending) = watch::channel(false);
+        let (capture, capturing) =
+            Capture::start(&config.capture, &config.state).map_err(StartError::Threads)?;
         let api = Arc::new(ApiParts {
             board: Arc::new(Board::default()),
             journal: journal.reader(),
@@ -163,6 +167,7 @@ impl App {
             shadow: Arc::new(
                 Shadow::start(&config.shadow, &config.state).map_err(StartError::Threads)?,
             ),
+            capture,
             registry: Arc::new(Registry::default()),
             readiness: Arc::new(Readiness::default()),
             metrics,
@@ -192,6 +197,7 @@ impl App {
             api,
             ending,
             inbox,
+            capturing,
             hooks,
             listeners,
             guard,
@@ -283,7 +289,9 @@ impl App {
         api.delivery.stop();
         // It writes down what it is about, which takes no longer than the disk.
         let _ = tokio::task::spawn_blocking(move || controller.join()).await;
-        // With it the journal is closed, and nothing new is to be told.
+        let capturing = self.capturing;
+        let _ = tokio::task::spawn_blocking(move || capturing.end()).await;
+        // With the controller the journal is closed, and nothing new is to be told.
         webhooks.end(LAST_WORDS.min(grace.saturating_sub(begun.elapsed()))).await;
         // Best effort: a file that stays only names a server that is gone.
         let _ = std::fs::remove_file(&self.server_file);

@@ -7,7 +7,8 @@
 //! ```text
 //! ANSWER   bytes → api → serving::router → serving::scheduler → onnx → api → bytes
 //! (request)                    ▲                      │ sampled, once it is answered
-//!                     Snapshot │ one ArcSwap          └─▶ shadow: run on two versions → compare ─▶ report
+//!                     Snapshot │ one ArcSwap          ├─▶ capture: kept on disk
+//!                              │                      └─▶ shadow: run on two versions → compare ─▶ report
 //!                              │                                                          │ verdict
 //! RELEASE  models/ → repository: look → store → load → warm up → ready                    │
 //! (version)                    │                                                          ▼
@@ -26,18 +27,20 @@
 //! - [`onnx`] is the only part that knows ONNX Runtime.
 //! - [`repository`] makes versions available: from files to warm, loaded models.
 //! - [`shadow`] runs sampled requests again, on two versions, and compares what they answer.
+//! - [`capture`] keeps a sample of requests and answers on disk, for whoever asks a model the same again.
 //! - [`delivery`] gives them traffic: asks the domain, writes down what it decides, and shows it.
 //! - [`webhooks`] tell others of every change, beside [`api`]: from what [`delivery`] has written down.
 //! - [`telemetry`] tells: log and metrics.
 //! - [`system`] does what only the operating system can do.
 //! - [`domain`] decides, and can do nothing: the words of the trade as types, and rules that need only data.
 //!
-//! Dependencies point inward: `cli → app → {api, webhooks} → delivery → {repository, shadow} → serving → onnx → domain`. `telemetry` and
+//! Dependencies point inward: `cli → app → {api, webhooks} → delivery → {repository, shadow, capture} → serving → onnx → domain`. `telemetry` and
 //! `system` may be called by all and know only `domain`; `domain` knows nobody. `unsafe` lives in `onnx` and
 //! `system` alone. A test (`tests/integration/architecture.rs`) keeps it so.
 
 pub mod api;
 pub mod app;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod delivery;

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::capture::Capture;
 use crate::config::{GrpcConfig, HttpConfig, LimitsConfig, MetricsCompat};
 use crate::delivery::{Board, Delivery, JournalReader};
 use crate::repository::Registry;
@@ -51,9 +52,10 @@ pub use connection::{ConnectionLimits, Connections};
 pub use grpc::routes as grpc_routes;
 pub use guard::Guard;
 pub use health::Readiness;
+pub(crate) use json::mark_words;
 #[cfg(feature = "fuzzing")]
 pub(crate) use predict::decode_anything;
-pub(crate) use predict::inputs as predict_inputs;
+pub(crate) use predict::{inputs as predict_inputs, whole_by_name};
 pub use routes::{Audience, Route, routes, table};
 pub use shadow_report::{PageLinks, render as shadow_page};
 #[cfg(feature = "fuzzing")]
@@ -86,6 +88,8 @@ pub struct ApiParts {
     pub journal: JournalReader,
     /// Where requests are left that are run on two versions.
     pub shadow: Arc<Shadow>,
+    /// Where requests are left that are recorded.
+    pub capture: Capture,
     /// Who does what operators want.
     pub delivery: Delivery,
     /// Becomes true when the server ends, and with it what would go on for ever.

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod capture;
 mod check;
 mod client;
 mod compare;
@@ -40,6 +41,8 @@ enum Command {
     CheckInside(check::inside::Flags),
     /// Compare two models on requests from a file, as a rollout would on live ones.
     Compare(compare::Flags),
+    /// Take recorded requests to other tools.
+    Capture(capture::Flags),
     /// Play a model's rollout plan against traffic that you describe, thousands of times.
     Simulate(simulate::Flags),
 }
@@ -54,6 +57,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(flags)) => check::run(&flags),
         Some(Command::CheckInside(flags)) => check::inside::run(&flags),
         Some(Command::Compare(flags)) => compare::run(&flags),
+        Some(Command::Capture(flags)) => capture::run(&flags),
         Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),
     }

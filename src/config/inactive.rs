@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use super::section::{Findings, Setting};
 
 /// Keys and whole tables of the server's settings.
-const SERVER: &[&str] = &["capture", "shadow.mode", "shadow.window"];
+const SERVER: &[&str] = &["shadow.mode", "shadow.window"];
 
 /// Keys and whole tables of a model's settings.
 const MODEL: &[&str] = &["rollout.rehearse"];
 
 /// Values that ask for what happens anyway, as long as the key is not acted on.
-const AS_IT_IS: &[(&str, &str)] = &[("capture.mode", "off"), ("shadow.mode", "live")];
+const AS_IT_IS: &[(&str, &str)] = &[("shadow.mode", "live")];
 
 /// Warnings about the server's settings.
 pub(super) fn of_server(findings: &Findings) -> Vec<String> {
@@ -62,7 +62,8 @@ mod tests {
         for (key, listed) in [
             ("shadow.mode", true),
             ("shadow.max_rps", false),
-            ("capture", true),
+            ("shadow.window", true),
+            ("capture", false),
             ("webhooks", false),
             ("metrics.compat", false),
             ("metrics.listen", false),

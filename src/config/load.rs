@@ -362,7 +362,6 @@ mod tests {
         let variables = [("GREENROOM_CAPTURE__SAMPLE", "0.5")];
         let config = load(text, &variables, &Overrides::default()).unwrap();
         insta::assert_snapshot!(config.inactive.join("\n"), @r#"
-        this version does not act on `capture.sample` (environment variable GREENROOM_CAPTURE__SAMPLE) yet
         this version does not act on `shadow.mode` (greenroom.toml:2), `shadow.window` (greenroom.toml:3) yet
         "#);
     }

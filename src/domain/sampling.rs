@@ -49,6 +49,8 @@ pub enum Purpose {
     Order,
     /// Which examples are kept.
     Keep,
+    /// Whether a request is recorded, and what is left of the records when there is no room for all.
+    Capture,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::Sample => u64::from_be_bytes(*b"sampled."),
             Self::Order => u64::from_be_bytes(*b"ordered."),
             Self::Keep => u64::from_be_bytes(*b"retained"),
+            Self::Capture => u64::from_be_bytes(*b"captured"),
         }
     }
 }

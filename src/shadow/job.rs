@@ -1,5 +1,6 @@
 //! A request that waits to be run again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::tensor::Tensor;
@@ -9,9 +10,9 @@ use crate::serving::{Outputs, Sampled};
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) sampled: Sampled,
-    pub(super) inputs: Vec<Tensor>,
+    pub(super) inputs: Arc<Vec<Tensor>>,
     /// None where the model failed on the request.
-    pub(super) live: Option<Outputs>,
+    pub(super) live: Option<Arc<Outputs>>,
     bytes: usize,
     queued: Instant,
 }
@@ -19,8 +20,8 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(
         sampled: Sampled,
-        inputs: Vec<Tensor>,
-        live: Option<Outputs>,
+        inputs: Arc<Vec<Tensor>>,
+        live: Option<Arc<Outputs>>,
         queued: Instant,
     ) -> Self {
         let bytes = inputs.iter().map(Tensor::bytes).sum();

@@ -112,7 +112,7 @@ impl Shadow {
 
     /// Leaves a request that was answered, to be run again on both versions. `live` is what the client got; none where
     /// the model failed on the request. Never waits.
-    pub fn offer(&self, sampled: Sampled, inputs: Vec<Tensor>, live: Option<Outputs>) {
+    pub fn offer(&self, sampled: Sampled, inputs: Arc<Vec<Tensor>>, live: Option<Arc<Outputs>>) {
         let Some(study) = self.studies.get(sampled.pairing.rollout()) else { return };
         let job = Job::new(sampled, inputs, live, Instant::now());
         study.counts().sampled(job.bytes());

@@ -157,7 +157,7 @@ mod tests {
     fn job(pairing: &Arc<Pairing>, number: u64, bytes: usize) -> Job {
         let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
         let sampled = Sampled { pairing: pairing.clone(), number, answered: Arm::Stable };
-        Job::new(sampled, vec![input], None, Instant::now())
+        Job::new(sampled, Arc::new(vec![input]), None, Instant::now())
     }
 
     #[test]

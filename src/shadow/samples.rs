@@ -23,7 +23,7 @@ pub struct Sample {
     /// Which version answered the request.
     pub answered: Arm,
     /// The request's inputs, in the order of the version that answered it.
-    pub inputs: Vec<Tensor>,
+    pub inputs: Arc<Vec<Tensor>>,
     pub(super) stable: Vec<Output>,
     pub(super) candidate: Vec<Output>,
 }

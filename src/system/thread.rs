@@ -22,6 +22,17 @@ pub fn give_way_to_all() {
     give_way(CALLING_THREAD);
 }
 
+/// Makes the calling thread one that others go before, but that gets something of a core that is never free: about a
+/// tenth of what another thread gets.
+pub fn let_others_go_first() {
+    #[cfg(target_os = "linux")]
+    {
+        const NICER: libc::c_int = 10;
+        // SAFETY: the call changes the priority of the calling thread alone, which the kernel takes for a process here.
+        unsafe { libc::nice(NICER) };
+    }
+}
+
 /// Makes another thread one that runs when no other wants the core, as [`give_way_to_all`] does with the calling one.
 /// The caller makes sure that the thread has not ended: its number may belong to another one by then.
 pub fn demote(thread: ThreadId) {
@@ -134,6 +145,19 @@ mod tests {
             unsafe { libc::sched_getscheduler(0) }
         });
         assert_eq!(policy.join().unwrap(), libc::SCHED_IDLE);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_lets_others_go_first_does_so_alone() {
+        // SAFETY: 0 means the calling thread; the call only reads.
+        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        let before = nice();
+        let other = std::thread::spawn(move || {
+            let_others_go_first();
+            nice()
+        });
+        assert_eq!((other.join().unwrap(), nice()), ((before + 10).min(19), before));
     }
 
     #[cfg(target_os = "linux")]

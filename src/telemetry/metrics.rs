@@ -1,5 +1,6 @@
 //! The metrics: each defined once, and recorded by a function that names the event.
 
+pub mod capture;
 #[cfg(test)]
 mod dashboard;
 pub mod webhooks;
@@ -177,6 +178,7 @@ fn describe() {
     describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
     describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
     webhooks::describe();
+    capture::describe();
 }
 
 /// The numbers of one version, with their places looked up once.

@@ -11,6 +11,7 @@ mod canary;
 mod canary_commands;
 mod canary_restart;
 mod canary_routing;
+mod capture;
 mod check_command;
 mod commands;
 mod compare_command;

@@ -170,7 +170,7 @@ impl<W: Wire> Exchange<'_, W> {
                 },
             }
         }
-        let reply = self.offer(sampled, ran);
+        let reply = self.offer(&by, sampled, ran);
         record.end(&reply);
         Exchanged { reply, by }
     }
@@ -204,7 +204,7 @@ impl<W: Wire> Exchange<'_, W> {
                         let unheard_of = watched.unheard_of(replied.not_finite());
                         if unheard_of == 0 {
                             watched.answered(Instant::now());
-                            let reply = self.offer(sampled, Ok(replied));
+                            let reply = self.offer(&by, sampled, Ok(replied));
                             record.end(&reply);
                             return Exchanged { reply, by };
                         }
@@ -256,7 +256,7 @@ impl<W: Wire> Exchange<'_, W> {
         }
         // It is the trusted version's answer that is compared with its run.
         let sampled = sampled.map(|sampled| Sampled { answered: Arm::Stable, ..sampled });
-        let reply = self.offer(sampled, ran);
+        let reply = self.offer(&by, sampled, ran);
         record.end(&reply);
         Exchanged { reply, by }
     }
@@ -289,26 +289,41 @@ impl<W: Wire> Exchange<'_, W> {
         }
     }
 
-    /// Everything that the client needs is written: what the run used can go on to be compared.
+    /// Everything that the client needs is written: what the run used can go on to be compared, and recorded.
     fn offer(
         &self,
+        by: &By,
         sampled: Option<Sampled>,
         ran: Result<Replied<W::Reply>, Unreplied>,
     ) -> Result<W::Reply, Failure> {
-        let (reply, inputs, live) = match ran {
-            Ok(Replied { reply, answer: Answer { inputs, outputs, .. }, chosen }) => {
-                // Only an answer with all of its outputs can be held against another.
-                (Ok(reply), Some(inputs), chosen.is_none().then_some(outputs))
-            }
+        let ApiParts { shadow, capture, .. } = self.api;
+        let Replied { reply, answer: Answer { inputs, outputs, .. }, chosen } = match ran {
+            Ok(replied) => replied,
             Err(unreplied) => {
                 let (failure, inputs) = *unreplied;
-                (Err(failure), inputs, None)
+                if let (Some(sampled), Some(inputs)) = (sampled, inputs) {
+                    shadow.offer(sampled, Arc::new(inputs), None);
+                }
+                return Err(failure);
             }
         };
-        if let (Some(sampled), Some(inputs)) = (sampled, inputs) {
-            self.api.shadow.offer(sampled, inputs, live);
+        // Only an answer with all of its outputs can be held against another.
+        let is_whole = chosen.is_none();
+        let to_record = match by.role {
+            Role::Stable if is_whole => capture.choose(),
+            Role::Stable | Role::Candidate | Role::Pinned => None,
+        };
+        if sampled.is_none() && to_record.is_none() {
+            return Ok(reply);
         }
-        reply
+        let (inputs, outputs) = (Arc::new(inputs), is_whole.then(|| Arc::new(outputs)));
+        if let (Some(to_record), Some(outputs)) = (to_record, &outputs) {
+            capture.offer(to_record, &by.servable, inputs.clone(), outputs.clone());
+        }
+        if let Some(sampled) = sampled {
+            shadow.offer(sampled, inputs, outputs);
+        }
+        Ok(reply)
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) use members::{Found, Members, Names};
 pub(super) use nested::{TensorBuilder, fitting, is_base64};
 pub(super) use progress::Progress;
 pub(super) use reader::{Key, Reader, Scalar};
+pub(crate) use special::mark_words;
 pub(super) use sticky::{field, parameter};
 pub(super) use texts::Text;
 pub(super) use trail::{did_you_mean, listed, shortened};

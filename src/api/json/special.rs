@@ -25,7 +25,7 @@ pub(in crate::api) fn word_of(value: f64) -> Option<&'static str> {
 ///
 /// They are not just put in quotes, because then a `NaN` among texts would become the text `NaN`. A marked
 /// word is as long as the word itself, so that what is said of lines and columns stays right.
-pub(in crate::api) fn mark_words(body: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn mark_words(body: &[u8]) -> Option<Vec<u8>> {
     let mut marked = None;
     let mut position = 0;
     while position < body.len() {

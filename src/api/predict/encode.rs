@@ -55,6 +55,16 @@ pub(super) fn encode(
     Ok(json.out)
 }
 
+/// Writes an object with each value whole, by its name.
+pub(super) fn by_name(values: &[Named<'_>]) -> Vec<u8> {
+    let mut json = Json { out: Vec::with_capacity(expected_bytes(values)), classes: &[] };
+    json.separated(b'{', b'}', values, &mut |json: &mut Json<'_>, value: &Named<'_>| {
+        json.key(value.name);
+        json.whole(value);
+    });
+    json.out
+}
+
 fn check_rows(outputs: &[Named<'_>], rows: usize) -> Result<(), NotPerRow> {
     let not_per_row = |output: &Named<'_>, shape: &[usize]| NotPerRow {
         output: output.name.to_owned(),

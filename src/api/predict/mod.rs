@@ -49,6 +49,12 @@ pub(crate) fn inputs(
     })
 }
 
+/// Whole values by name, as these routes have them in `inputs` and `outputs`, for whoever keeps requests.
+pub(crate) fn whole_by_name(values: Vec<(&str, ValueView<'_>)>) -> Vec<u8> {
+    let named = values.into_iter().map(|(name, value)| encode::Named { name, value });
+    encode::by_name(&named.collect::<Vec<_>>())
+}
+
 /// `…/{model}:predict`
 pub(super) async fn of_model(
     State(api): State<Api>,

@@ -26,7 +26,7 @@ pub(super) fn answer(api: &ApiParts, id: &str) -> Result<Value, Problem> {
     let inputs: Map<String, Value> = answering
         .inputs
         .iter()
-        .zip(&sample.inputs)
+        .zip(sample.inputs.iter())
         .map(|(spec, tensor)| {
             let is_redacted = api.redacted.contains(&spec.name);
             let value = if is_redacted { Value::Null } else { tensor_json(&tensor.view()) };

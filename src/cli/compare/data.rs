@@ -8,6 +8,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 use serde_json::Value;
 
+use crate::api::mark_words;
 use crate::domain::signature::{Dim, Signature, TensorSpec};
 use crate::domain::tensor::DType;
 use crate::serving::Naming;
@@ -98,7 +99,9 @@ impl<R: Read> Requests<R> {
 
 /// Whether a line is a request, and not a row of one, whose columns may have any names.
 fn is_whole_request(line: &[u8]) -> bool {
-    let value: Option<Value> = serde_json::from_slice(line).ok();
+    // It may have `NaN` in it, which is no JSON.
+    let marked = mark_words(line);
+    let value: Option<Value> = serde_json::from_slice(marked.as_deref().unwrap_or(line)).ok();
     let object = value.as_ref().and_then(Value::as_object);
     object.is_some_and(|object| {
         ["instances", "inputs"].iter().any(|name| object.get(*name).is_some_and(is_list_or_object))
@@ -234,6 +237,8 @@ mod tests {
         let requests = "{\"instances\": [[1, 2]]}\n{\"inputs\": [[3, 4]]}\n";
         let requests = bodies("a.jsonl", requests, &model, &[]).unwrap();
         assert_eq!(requests[1].1, "{\"inputs\": [[3, 4]]}\n");
+        let requests = bodies("a.jsonl", "{\"inputs\": [[NaN, 4]]}\n", &model, &[]).unwrap();
+        assert_eq!(requests[0].1, "{\"inputs\": [[NaN, 4]]}\n");
         let rows = bodies("a.json", "{\"inputs\": 1, \"b\": 2}", &model, &[]).unwrap();
         assert_eq!(rows[0].1, row("{\"inputs\": 1, \"b\": 2}"), "a column that is called so");
     }

@@ -62,6 +62,12 @@ impl Answer {
 }
 
 impl Outputs {
+    /// Those of a model that answers nothing.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(Share::Whole(Vec::new()))
+    }
+
     /// Each output, borrowed.
     pub fn views(&self) -> Vec<ValueView<'_>> {
         match &self.0 {

@@ -1,0 +1,119 @@
+//! Recorded requests, read: beside a server that goes on recording, or without one.
+//!
+//! What was there when they were opened stays readable, whatever a server does meanwhile: files are held open, and one
+//! that is written again is another file. One file at a time is in memory.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::record::{Recording, decode};
+use super::segment::{self, HEADER};
+use super::shelf::{list, segment_path};
+use crate::domain::model::ModelName;
+
+/// The recorded requests of one model.
+#[derive(Debug)]
+pub struct Recordings {
+    /// In the order in which they were begun.
+    segments: Vec<Opened>,
+}
+
+/// A segment, and how long it was when it was opened.
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    length: u64,
+}
+
+impl Recordings {
+    /// The models of which there are any, in the state folder of a server.
+    ///
+    /// # Errors
+    /// What the system says of the folder.
+    pub fn models(state: &Path) -> io::Result<Vec<ModelName>> {
+        Ok(list(&super::folder(state))?.into_keys().collect())
+    }
+
+    /// Those of a model that are there now, in the state folder of a server. There may be none.
+    ///
+    /// # Errors
+    /// What the system says of the folder and its files.
+    pub fn open(state: &Path, model: &ModelName) -> io::Result<Self> {
+        let folder = super::folder(state);
+        let numbers = list(&folder)?.remove(model).unwrap_or_default();
+        let mut segments = Vec::new();
+        for number in numbers {
+            match File::open(segment_path(&folder, model, number)) {
+                Ok(file) => {
+                    let length = file.metadata()?.len();
+                    segments.push(Opened { file, length });
+                }
+                // It has become too old just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { segments })
+    }
+
+    /// All of them, the oldest first.
+    ///
+    /// # Errors
+    /// Each item may be what the system says of a file. What a crash has left half written is passed over.
+    pub fn oldest_first(&self) -> impl Iterator<Item = io::Result<Recording>> {
+        self.segments.iter().flat_map(|segment| segment.read(Vec::into_iter))
+    }
+
+    /// All of them, the newest first.
+    ///
+    /// # Errors
+    /// As of [`Recordings::oldest_first`].
+    pub fn newest_first(&self) -> impl Iterator<Item = io::Result<Recording>> {
+        let backward = |frames: Vec<_>| frames.into_iter().rev();
+        self.segments.iter().rev().flat_map(move |segment| segment.read(backward))
+    }
+}
+
+/// Where a frame lies.
+type Frame = std::ops::Range<usize>;
+
+impl Opened {
+    /// Its records, each read when it is asked for.
+    fn read<F: Fn(Vec<Frame>) -> I, I: Iterator<Item = Frame>>(
+        &self,
+        in_order: F,
+    ) -> impl Iterator<Item = io::Result<Recording>> + use<F, I> {
+        let (bytes, failure) = match self.bytes() {
+            Ok(bytes) => (bytes, None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let frames: Vec<Frame> = segment::frames(&bytes).collect();
+        let records = in_order(frames).map(move |frame| {
+            let broken = || io::Error::other("a recorded request cannot be read: it is broken");
+            decode(segment::record(&bytes[frame])).ok_or_else(broken)
+        });
+        failure.into_iter().chain(records)
+    }
+
+    /// Its frames.
+    fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.length).map_err(io::Error::other)?];
+        let mut read = 0;
+        while read < bytes.len() {
+            match self.file.read_at(&mut bytes[read..], read as u64)? {
+                0 => break, // it was cut off meanwhile
+                more => read += more,
+            }
+        }
+        bytes.truncate(read);
+        match segment::bound(&bytes) {
+            Some(_) => Ok(bytes.split_off(HEADER)),
+            None if bytes.len() < HEADER => Ok(Vec::new()),
+            None => Err(io::Error::other(
+                "a file of recorded requests is of another format than this version reads, or broken",
+            )),
+        }
+    }
+}
