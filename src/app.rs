@@ -290,7 +290,11 @@ impl App {
         // It writes down what it is about, which takes no longer than the disk.
         let _ = tokio::task::spawn_blocking(move || controller.join()).await;
         let capturing = self.capturing;
-        let _ = tokio::task::spawn_blocking(move || capturing.end()).await;
+        let ended = tokio::task::spawn_blocking(move || capturing.end());
+        let patience = LAST_WORDS.max(grace.saturating_sub(begun.elapsed()));
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            tracing::warn!("the disk is too slow for the last recorded requests: they are lost");
+        }
         // With the controller the journal is closed, and nothing new is to be told.
         webhooks.end(LAST_WORDS.min(grace.saturating_sub(begun.elapsed()))).await;
         // Best effort: a file that stays only names a server that is gone.

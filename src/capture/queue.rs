@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::domain::tensor::{Tensor, ValueView};
+use crate::domain::tensor::Tensor;
 use crate::domain::time::WallTime;
 use crate::serving::{Outputs, Servable};
 use crate::telemetry::metrics::capture::Dropped;
@@ -27,14 +27,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// About how much memory its tensors take.
+    /// About how much memory its tensors take while it waits.
     pub(super) fn bytes_of(inputs: &[Tensor], outputs: &Outputs) -> usize {
-        let of_output = |output: ValueView<'_>| match output {
-            ValueView::Tensor(tensor) => tensor.elements.bytes(),
-            ValueView::ClassScores(scores) => size_of_val(scores.scores),
-        };
-        let outputs: usize = outputs.views().into_iter().map(of_output).sum();
-        inputs.iter().map(Tensor::bytes).sum::<usize>() + outputs
+        inputs.iter().map(Tensor::bytes).sum::<usize>() + outputs.held_bytes()
     }
 }
 

@@ -224,3 +224,18 @@ fn requests_wait_for_others_to_run_with_where_the_settings_say_so() {
     assert_eq!(server.ask(&request).json(), expected);
     assert!(began.elapsed() >= Duration::from_secs(9), "and one alone waits its time");
 }
+
+#[test]
+fn a_quick_model_that_takes_long_all_at_once_keeps_nobody_from_the_server() {
+    let server = server("deadline = '2s'", &[]);
+    let mut connection = server.connect();
+    for _ in 0..50 {
+        assert_eq!(connection.ask(&slow(0)).unwrap().status, 200);
+    }
+    // Nobody else asks, so that one thread alone is woken for it.
+    connection.write(&slow(60_000).bytes()).unwrap();
+    let (request, expected) = quick();
+    assert_eq!(server.ask(&request).json(), expected);
+    assert_eq!(connection.read_answer(false).unwrap().status, 504);
+    assert_eq!(connection.ask(&slow(0)).unwrap().status, 200);
+}

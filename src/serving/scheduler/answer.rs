@@ -75,6 +75,20 @@ impl Outputs {
             Share::Rows(shared) => shared.views(),
         }
     }
+
+    /// About how much memory they keep from being given back: that of the whole run, also where only some of its rows
+    /// are theirs.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let outputs = match &self.0 {
+            Share::Whole(outputs) => &outputs[..],
+            Share::Rows(shared) => &shared.outputs[..],
+        };
+        let of_output = |output: &Output| match output.view() {
+            ValueView::Tensor(tensor) => tensor.elements.bytes(),
+            ValueView::ClassScores(scores) => size_of_val(scores.scores),
+        };
+        outputs.iter().map(of_output).sum()
+    }
 }
 
 impl SharedRows {

@@ -2,8 +2,7 @@
 //!
 //! To hand a request to another thread and its answer back takes two system calls and cold caches, which is more than
 //! such a run. A version whose runs are quick has its turn at the *desk* instead, if that is free: a task that lets
-//! everybody go first who is ready, and then runs what has come together. So requests are batched here as well. Where
-//! they come one at a time nobody is let go first, since the runtime wakes another thread for that.
+//! everybody go first who is ready, and then runs what has come together. So requests are batched here as well.
 //!
 //! There is one desk, and only beside other threads that speak HTTP, so these always remain. A run that turns out to be
 //! long is noticed by a task on one of them, and a thread of the pool takes over what waits behind it.
@@ -39,32 +38,12 @@ pub(super) struct Desk {
 struct Tools {
     kept: Kept,
     jobs: Vec<Job>,
-    company: Company,
-}
-
-/// Whether requests come together.
-#[derive(Debug, Default)]
-struct Company {
-    is_there: bool,
-    /// Turns since it was last tried whether it pays to wait for others.
-    turns_alone: u8,
-}
-
-impl Company {
-    /// It is tried now and then: who never waits sees nobody come.
-    const TRIED_EVERY: u8 = 16;
-
-    fn is_waited_for(&mut self) -> bool {
-        self.turns_alone = (self.turns_alone + 1) % Self::TRIED_EVERY;
-        self.is_there || self.turns_alone == 0
-    }
 }
 
 impl Desk {
     /// Beside a pool of so many threads, who take over from there.
     pub(super) fn new(lines: &Arc<Lines>, threads: usize) -> Arc<Self> {
-        let (kept, jobs) = (Kept::new(None), Vec::new());
-        let tools = Tools { kept, jobs, company: Company::default() };
+        let tools = Tools { kept: Kept::new(None), jobs: Vec::new() };
         Arc::new(Self { lines: lines.clone(), threads, tools: Mutex::new(Some(tools)) })
     }
 
@@ -123,19 +102,17 @@ struct Turn {
 
 impl Turn {
     async fn run(mut self) {
-        let mut has_run = false;
         loop {
+            // Whoever is ready comes first: what comes together runs together. And a thread that was woken for a single
+            // request wakes another one only now, to listen and to keep the time while this one runs the model.
+            tokio::task::yield_now().await;
             let (Some(servable), Some(tools)) = (&self.servable, &mut self.tools) else { return };
-            if has_run || tools.company.is_waited_for() {
-                // Whoever is ready comes first: what comes together runs together.
-                tokio::task::yield_now().await;
-            }
-            has_run = true;
             if !is_for_here(servable) {
                 return;
             }
-            servable.queue().take_at_desk(servable.max_batch_rows(), &mut tools.jobs);
-            tools.company.is_there = tools.jobs.len() > 1;
+            if servable.queue().take_at_desk(servable.max_batch_rows(), &mut tools.jobs) {
+                self.desk.watch(servable);
+            }
             if !tools.jobs.is_empty() {
                 batch::run(servable, &mut tools.jobs, &mut tools.kept);
             }
@@ -149,9 +126,13 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *self.desk.lock() = self.tools.take();
-        if let Some(servable) = self.servable.take() {
+        let unfinished = self.servable.take();
+        if let Some(servable) = &unfinished {
             servable.queue().leave_desk();
+        }
+        // Only now somebody else may come to the desk, of the same version as well.
+        *self.desk.lock() = self.tools.take();
+        if let Some(servable) = unfinished {
             self.desk.lines.add(servable);
         }
     }

@@ -84,6 +84,8 @@ struct State {
 struct Gathering {
     number: u64,
     rows: usize,
+    /// Jobs that wait before them and belong to no gathering any more.
+    ahead: usize,
 }
 
 /// A turn at the desk.
@@ -107,7 +109,7 @@ impl State {
 
     fn take(&mut self, max_rows: usize, jobs: &mut Vec<Job>) {
         self.running += 1;
-        let Some(first) = self.waiting.pop_front() else { return };
+        let Some(first) = self.pop() else { return };
         let mut rows = if max_rows > 1 { first.rows() } else { None };
         jobs.push(first);
         // Nobody overtakes: the first that does not fit ends the batch.
@@ -116,13 +118,23 @@ impl State {
             if rows.is_none() || !next.fits_beside(&jobs[0]) {
                 return;
             }
-            jobs.extend(self.waiting.pop_front());
+            jobs.extend(self.pop());
         }
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        if let Some(gathering) = &mut self.gathering {
+            gathering.ahead = gathering.ahead.saturating_sub(1);
+        }
+        self.waiting.pop_front()
     }
 
     fn end_turn(&mut self) -> bool {
         self.running -= 1;
-        let goes_on = !self.waiting.is_empty() && self.gathering.is_none();
+        let goes_on = match self.gathering {
+            None => !self.waiting.is_empty(),
+            Some(gathering) => gathering.ahead > 0 && !self.waiting.is_empty(),
+        };
         if !goes_on {
             self.turns -= 1;
         }
@@ -232,7 +244,8 @@ impl Queue {
             if !self.limits.max_queue_delay.is_zero() && rows < max_rows {
                 let due = job.submitted + self.limits.max_queue_delay;
                 state.gatherings += 1;
-                state.gathering = Some(Gathering { number: state.gatherings, rows });
+                let (number, ahead) = (state.gatherings, state.waiting.len());
+                state.gathering = Some(Gathering { number, rows, ahead });
                 state.waiting.push_back(job);
                 return Ok(Added::NeedsTime(state.gatherings, due));
             }
@@ -292,12 +305,17 @@ impl Queue {
         self.lock().at_desk = None;
     }
 
-    /// As [`take`](Self::take), for the turn at the desk. Followed by [`end_turn_at_desk`](Self::end_turn_at_desk).
-    pub(super) fn take_at_desk(&self, max_rows: usize, jobs: &mut Vec<Job>) {
+    /// As [`take`](Self::take), for the turn at the desk. Followed by [`end_turn_at_desk`](Self::end_turn_at_desk). True
+    /// when somebody waits behind this run already, and nobody looks whether it ends.
+    pub(super) fn take_at_desk(&self, max_rows: usize, jobs: &mut Vec<Job>) -> bool {
         let mut state = self.lock();
         state.desk_runs += 1;
-        state.at_desk = Some(AtDesk { takes: max_rows, is_running: true });
         state.take(max_rows, jobs);
+        let is_waited_for = !state.waiting.is_empty();
+        // Where not all went together, the next run does not take more along either.
+        let takes = if is_waited_for { jobs.len().max(1) } else { max_rows };
+        state.at_desk = Some(AtDesk { takes, is_running: true });
+        is_waited_for && !std::mem::replace(&mut state.is_watched, true)
     }
 
     /// As [`end_turn`](Self::end_turn), for the turn at the desk.
@@ -318,7 +336,7 @@ impl Queue {
             return Watched::Over;
         }
         let before = seen.replace(state.desk_runs);
-        let is_late = before == Some(state.desk_runs) && !state.waiting.is_empty();
+        let is_late = before == Some(state.desk_runs) && state.without_turn() > 0;
         if is_late && state.turns < self.limits.concurrency(threads) {
             state.turns += 1;
             return Watched::NeedsTurn;

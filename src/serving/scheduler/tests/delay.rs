@@ -1,6 +1,7 @@
 //! Requests wait for others where the model's settings ask for that.
 
 use super::*;
+use crate::serving::scheduler::queue::Gathered;
 
 /// A version of `fails`, whose requests wait so long for others.
 fn patient(max_queue_delay: Duration) -> Arc<Servable> {
@@ -63,4 +64,29 @@ async fn who_waits_for_others_is_answered_when_the_threads_are_to_end() {
         scheduler.infer(&servable, row(2)).await.unwrap_err().error,
         InferError::ShuttingDown
     ));
+}
+
+/// Forty rows, of which a run takes 64.
+fn forty() -> Job {
+    let inputs = vec![Tensor::new(vec![40], Elements::I64(vec![0; 40])).unwrap()];
+    Job::new(InferRequest { inputs, ..slow(0) }, Instant::now()).0
+}
+
+#[test]
+fn who_did_not_fit_into_a_run_does_not_wait_for_those_who_come_later() {
+    let servable = patient(LONG);
+    let queue = servable.queue();
+    let push = || queue.push(forty(), 2, 64).unwrap();
+    assert!(matches!(push(), Added::NeedsTime(1, _)));
+    assert_eq!(push(), Added::NeedsTurn, "both are more than a run takes");
+    let mut jobs = Vec::new();
+    queue.take(64, &mut jobs);
+    assert_eq!((jobs.len(), queue.waiting()), (1, 1));
+    assert!(matches!(push(), Added::NeedsTime(2, _)), "while the first one runs");
+    assert!(queue.end_turn(), "the second one goes on at once");
+    queue.take(64, &mut jobs);
+    assert_eq!((jobs.len(), queue.waiting()), (2, 1));
+    assert!(!queue.end_turn(), "and the third one waits for others");
+    assert!(matches!(queue.end_gathering(2, 2), Gathered::NeedsTurn));
+    assert_eq!(queue.turns(), [1, 0, 0]);
 }

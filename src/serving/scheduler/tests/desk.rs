@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::rollout::RolloutId;
+use crate::serving::scheduler::queue::Watched;
 
 /// A request for the model `adder`.
 fn pair(first: f32) -> InferRequest {
@@ -95,4 +96,25 @@ async fn whoever_waits_behind_a_run_that_turns_out_to_be_long_is_answered_by_the
     }
     assert!(scheduler.infer(&other, pair(0.0)).await.is_ok());
     assert_eq!(other.queue().desk_runs(), 1, "and is free again");
+}
+
+#[test]
+fn who_comes_before_a_run_begins_and_does_not_fit_into_it_is_looked_after() {
+    let servable = quick("adder");
+    let queue = servable.queue();
+    let job = |rows: usize| {
+        let inputs = vec![Tensor::new(vec![rows, 2], Elements::F32(vec![0.0; 2 * rows])).unwrap()];
+        Job::new(InferRequest { inputs, ..slow(0) }, Instant::now()).0
+    };
+    assert_eq!(queue.push(job(1), 2, 64).unwrap(), Added::NeedsTurn);
+    queue.come_to_desk(64);
+    assert_eq!(queue.push(job(64), 2, 64).unwrap(), Added::HasTurns);
+    let mut jobs = Vec::new();
+    assert!(queue.take_at_desk(64, &mut jobs), "one waits behind the run");
+    assert_eq!((jobs.len(), queue.waiting()), (1, 1));
+    let mut seen = None;
+    assert_eq!(queue.look_at_desk(&mut seen, 2), Watched::Fine);
+    assert_eq!(queue.look_at_desk(&mut seen, 2), Watched::NeedsTurn, "it is the same run");
+    assert_eq!(queue.look_at_desk(&mut seen, 2), Watched::Fine, "and has a turn now");
+    assert_eq!(queue.turns(), [2, 1, 0]);
 }
