@@ -108,6 +108,9 @@ impl Shelf {
                 return Ok(());
             }
         }
+        // A file that was passed over is not ours to write over: another release may read it again.
+        let is_free = |number: &u64| !files::path(&self.folder, model, *number).exists();
+        let next = (next..).find(is_free).unwrap_or(next);
         let content = [&segment::header(bound), frames].concat();
         files::create(&files::path(&self.folder, model, next), &content)?;
         let segment = Segment { bytes: content.len() as u64, bound, oldest, is_open: true };

@@ -106,6 +106,18 @@ fn what_a_crash_has_left_half_written_is_cut_off_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_file_of_another_release_is_not_written_over() {
+    let bench = Bench::new();
+    add(&mut bench.shelf(1 << 20), "m", 1, u64::MAX);
+    let path = bench.files("m")[0].clone();
+    let other = vec![7; 1000];
+    fs::write(&path, &other).unwrap();
+    add(&mut bench.shelf(1 << 20), "m", 2, u64::MAX);
+    assert_eq!(fs::read(&path).unwrap(), other);
+    assert_eq!(bench.files("m").len(), 2);
+}
+
+#[test]
 fn a_file_that_was_only_begun_goes_and_one_that_is_broken_stays() {
     let bench = Bench::new();
     add(&mut bench.shelf(1 << 20), "m", 1, u64::MAX);
