@@ -16,7 +16,7 @@ use self::listeners::Listeners;
 use crate::api::{
     Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, LoadingTimes, PageLinks, Readiness,
 };
-use crate::capture::{Capture, CaptureThread};
+use crate::capture::{Capture, CaptureThread, Recordings};
 use crate::config::ServerConfig;
 use crate::delivery::{
     Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
@@ -24,8 +24,8 @@ use crate::delivery::{
 };
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
-    Checker, CheckerParts, ContentStore, Loader, LoaderParts, Looked, Reaper, Registry, Repository,
-    RepositoryParts, StoreError,
+    Checker, CheckerParts, ContentStore, Loader, LoaderParts, Looked, Reaper, RecordedRequests,
+    Registry, Repository, RepositoryParts, StoreError,
 };
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
@@ -333,6 +333,7 @@ impl Releasing<'_> {
             runtime: self.runtime,
             load_timeout: self.config.repository.load_timeout,
             registry: api.registry.clone(),
+            recorded: recorded_requests(self.config.state.clone()),
         };
         let delivery = api.delivery.clone();
         let fleet = Fleet::new(FleetParts {
@@ -344,6 +345,7 @@ impl Releasing<'_> {
             registry: api.registry.clone(),
             shadow: api.shadow.clone(),
             journal: api.journal.clone(),
+            state: self.config.state.clone(),
             keep_revisions: self.config.repository.keep_revisions,
             delivery: api.delivery.clone(),
         });
@@ -402,6 +404,15 @@ fn read_token(path: &Path) -> Result<String, StartError> {
         "" => Err(unusable("the file is empty".to_owned())),
         token => Ok(token.to_owned()),
     }
+}
+
+/// What a version is warmed up on: as many of the model's newest recorded requests as tell the sizes to come.
+fn recorded_requests(state: PathBuf) -> RecordedRequests {
+    const ENOUGH: usize = 16;
+    RecordedRequests::from(move |model, signature| {
+        let recordings = Recordings::open(&state, model);
+        recordings.map(|it| it.newest_inputs(ENOUGH, signature)).unwrap_or_default()
+    })
 }
 
 /// Bytes that the process may have. A part of what there is stays free, for requests and for what the system keeps of

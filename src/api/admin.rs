@@ -244,7 +244,12 @@ mod tests {
         let mut release = Release::default();
         for (number, event) in (1..).zip(events) {
             let now = Moment { monotonic: std::time::Duration::ZERO, wall: WallTime(0) };
-            let context = Context { now, plan: &Plan::default(), next_id: RolloutId(number) };
+            let context = Context {
+                now,
+                plan: &Plan::default(),
+                next_id: RolloutId(number),
+                has_recordings: false,
+            };
             release.step(event, context).unwrap();
         }
         let view = ModelView {

@@ -190,7 +190,8 @@ mod tests {
             digest: Digest::from_bytes([1; 32]),
         };
         let now = Moment { monotonic: Duration::ZERO, wall: WallTime(0) };
-        let context = Context { now, plan: &Plan::default(), next_id: RolloutId(7) };
+        let context =
+            Context { now, plan: &Plan::default(), next_id: RolloutId(7), has_recordings: false };
         let step = Release::default().step(Happening::Seen(vec![seen]), context).unwrap();
         step.transitions.into_iter().next().unwrap()
     }

@@ -12,6 +12,8 @@ use super::record::{Recording, decode};
 use super::segment::{self, HEADER};
 use super::shelf::{list, segment_path};
 use crate::domain::model::ModelName;
+use crate::domain::signature::Signature;
+use crate::domain::tensor::Tensor;
 
 /// The recorded requests of one model.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl Recordings {
         Ok(list(&super::folder(state))?.into_keys().collect())
     }
 
+    /// Whether there are any of a model, in the state folder of a server, as far as the folder tells.
+    pub fn are_there(state: &Path, model: &ModelName) -> bool {
+        list(&super::folder(state)).is_ok_and(|known| known.contains_key(model))
+    }
+
     /// Those of a model that are there now, in the state folder of a server. There may be none.
     ///
     /// # Errors
@@ -56,6 +63,22 @@ impl Recordings {
             }
         }
         Ok(Self { segments })
+    }
+
+    /// The inputs of the newest that were kept whole and fit a signature: at most so many, and no more than a few where
+    /// they are large.
+    pub fn newest_inputs(&self, most: usize, signature: &Signature) -> Vec<Vec<Tensor>> {
+        const MOST_BYTES: usize = 16 << 20;
+        let looked_at = self.newest_first().map_while(Result::ok).take(most * 4);
+        let (mut newest, mut bytes) = (Vec::new(), 0);
+        for inputs in looked_at.filter_map(|recording| recording.inputs_for(signature)).take(most) {
+            bytes += inputs.iter().map(Tensor::bytes).sum::<usize>();
+            newest.push(inputs);
+            if bytes >= MOST_BYTES {
+                break;
+            }
+        }
+        newest
     }
 
     /// All of them, the oldest first.

@@ -10,20 +10,12 @@ use super::section::{Findings, Setting};
 /// Keys and whole tables of the server's settings.
 const SERVER: &[&str] = &["shadow.mode", "shadow.window"];
 
-/// Keys and whole tables of a model's settings.
-const MODEL: &[&str] = &["rollout.rehearse"];
-
 /// Values that ask for what happens anyway, as long as the key is not acted on.
 const AS_IT_IS: &[(&str, &str)] = &[("shadow.mode", "live")];
 
 /// Warnings about the server's settings.
 pub(super) fn of_server(findings: &Findings) -> Vec<String> {
     warnings(SERVER, findings.set())
-}
-
-/// Warnings about a model's settings.
-pub(super) fn of_model(findings: &Findings) -> Vec<String> {
-    warnings(MODEL, findings.set())
 }
 
 /// One sentence for each table, so that a full file does not bury the log.

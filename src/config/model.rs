@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::gates::GatesConfig;
-use super::inactive;
 use super::layers::Overlay;
 use super::rollout::RolloutConfig;
 use super::section::{Findings, Section};
@@ -163,7 +162,7 @@ impl ModelConfig {
     pub(super) fn overlaid(self, text: &str, file_name: &str) -> Result<ModelConfig, ConfigError> {
         let tree = parse(text, Path::new(file_name))
             .map_err(|problem| ConfigError::Invalid(vec![problem]))?;
-        let (mut config, mut findings) = Findings::read(tree, Overlay::new(), |root| {
+        let (config, mut findings) = Findings::read(tree, Overlay::new(), |root| {
             let mut config = self.clone();
             config.read(root);
             config
@@ -173,7 +172,6 @@ impl ModelConfig {
             config.rollout.refuse_clashes(&mut findings);
             config.gates.refuse_clashes(&mut findings);
         }
-        config.inactive.extend(inactive::of_model(&findings));
         findings.into_result().map(|()| config)
     }
 
@@ -380,16 +378,6 @@ mod tests {
             complaint("scheduler.max_queue_delay = '10s'"),
             "iris.toml:1: `scheduler.max_queue_delay` must be shorter than `scheduler.deadline`"
         );
-    }
-
-    #[test]
-    fn what_is_set_without_effect_is_warned_about_once_a_table() {
-        let text = "labels = ['a']\n[scheduler]\ndeadline = '1s'\n\
-                    [rollout]\nrehearse = 10\nsignature = 'any'\nbake = '1m'";
-        insta::assert_snapshot!(parse(text).unwrap().inactive.join("\n"), @r#"
-        this version does not act on `rollout.rehearse` (iris.toml:5) yet
-        "#);
-        assert!(parse("scheduler.batching = 'off'").unwrap().inactive.is_empty());
     }
 
     proptest! {

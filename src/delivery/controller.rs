@@ -253,7 +253,7 @@ impl Controller {
 
     /// What the evidence of running rollouts says, where it has an effect.
     fn judge(&mut self) -> Vec<Happening> {
-        let Fleet { pairings, trials, .. } = &mut self.fleet;
+        let Fleet { pairings, trials, rehearsals, .. } = &mut self.fleet;
         if self.judged.elapsed() < JUDGE_EVERY || pairings.is_idle() && trials.is_idle() {
             return Vec::new();
         }
@@ -265,15 +265,22 @@ impl Controller {
         for model in models {
             let view = self.releases.get(&model);
             let Some(rollout) = view.and_then(|view| view.release.live()) else { continue };
+            // Asked before: what is run when it is asked is in the evidence.
+            let told_before = rehearsals.over(&model, rollout.id);
             let Some(judged) = judge(&model, rollout, pairings, trials, now) else { continue };
             let judgement = judged.judgement.clone();
             self.board.judged(&model, judged);
             match judgement.decision {
                 Decision::Inconclusive | Decision::Hold => {}
                 Decision::Pass | Decision::Fail => {
-                    let event = Event::Judged(judgement);
+                    let (model, event) = (model.clone(), Event::Judged(judgement));
                     happenings.push(Happening { model, event, reply: None });
                 }
+            }
+            // After the verdict, which has all of it.
+            if let Some(told) = told_before {
+                let event = Event::Rehearsed(told);
+                happenings.push(Happening { model, event, reply: None });
             }
         }
         happenings

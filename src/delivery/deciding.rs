@@ -22,6 +22,8 @@ pub(super) struct Deciding<'c> {
     pub(super) settings: &'c BTreeMap<ModelName, Settings>,
     pub(super) numbers: &'c mut Numbers,
     pub(super) now: Moment,
+    /// Whether there are recorded requests of a model.
+    pub(super) has_recordings: &'c dyn Fn(&ModelName) -> bool,
 }
 
 impl Deciding<'_> {
@@ -34,7 +36,25 @@ impl Deciding<'_> {
     ) -> Result<Vec<Numbered>, CommandRefused> {
         let plan =
             self.settings.get(model).map(|settings| plan(&settings.config())).unwrap_or_default();
-        let context = Context { now: self.now, plan: &plan, next_id: self.numbers.rollout };
+        let has_recordings = match &event {
+            // Only a version that is ready can be rehearsed.
+            Event::Loaded(_) => (self.has_recordings)(model),
+            Event::Seen(_)
+            | Event::Gone(_)
+            | Event::AllGone
+            | Event::LoadFailed(..)
+            | Event::Judged(_)
+            | Event::Rehearsed(_)
+            | Event::Crashed(_)
+            | Event::Command(_)
+            | Event::Withdrawn { .. }
+            | Event::WantedAgain { .. }
+            | Event::RoomMade
+            | Event::SettingsChanged
+            | Event::Tick => false,
+        };
+        let next_id = self.numbers.rollout;
+        let context = Context { now: self.now, plan: &plan, next_id, has_recordings };
         let Step { transitions, used } = release.step(event, context)?;
         if let Some(RolloutId(used)) = used {
             self.numbers.rollout = RolloutId(used + 1);

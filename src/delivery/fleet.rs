@@ -4,12 +4,14 @@
 //! there, orders the loads that are missing, shows the route, and retires what nobody wants any more.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::handle::Delivery;
 use super::journal::JournalReader;
 use super::pairings::{Pairings, Versions};
+use super::rehearsals::Rehearsals;
 use super::settings::{MadeBy, Settings, kept_revisions};
 use super::trials::Trials;
 use crate::config::{ModelConfig, VersionsKept};
@@ -29,6 +31,7 @@ use crate::telemetry::metrics;
 pub struct Fleet {
     pub(super) pairings: Pairings,
     pub(super) trials: Trials,
+    pub(super) rehearsals: Rehearsals,
     parts: FleetParts,
     loaded: HashMap<ModelName, BTreeMap<Digest, Loaded>>,
     /// What is being loaded, and what it is held to.
@@ -63,6 +66,8 @@ pub struct FleetParts {
     pub shadow: Arc<Shadow>,
     /// What was compared before.
     pub journal: JournalReader,
+    /// The state folder, where recorded requests are.
+    pub state: PathBuf,
     /// How many contents are kept of each model, newest first.
     pub keep_revisions: usize,
     /// Who is told what happens to loaded versions.
@@ -81,6 +86,11 @@ impl Fleet {
         Self {
             pairings: Pairings::new(parts.shadow.clone(), parts.journal.clone()),
             trials: Trials::new(parts.journal.clone(), parts.delivery.clone()),
+            rehearsals: Rehearsals::new(
+                parts.state.clone(),
+                parts.shadow.clone(),
+                parts.delivery.clone(),
+            ),
             parts,
             loaded: HashMap::new(),
             loading: HashMap::new(),
@@ -211,7 +221,7 @@ impl Fleet {
     /// Shows the model's route, once what it names is loaded.
     pub(super) fn show_route(&mut self, model: &ModelName, release: &Release, kept: &VersionsKept) {
         let Some(route) = release.route() else {
-            self.pairings.end(model);
+            self.stop_comparing(model);
             let over = self.trials.end(model);
             if let Some(route) = self.parts.router.remove(model) {
                 drop(route); // the versions in it are held by the fleet, and retired by it
@@ -249,18 +259,31 @@ impl Fleet {
                 if let Some(trial) = trial {
                     shown = shown.with_trial(trial);
                 }
-                if let Some(pairing) = self.pairings.of(model, rollout, versions) {
-                    shown = shown.with_pairing(pairing);
+                match (self.pairings.of(model, rollout, versions), rollout.phase.stage()) {
+                    // Before it has seen a single live request.
+                    (Some(pairing), Phase::Rehearsing(_)) => {
+                        self.rehearsals.go_on(model, rollout, pairing);
+                    }
+                    (Some(pairing), _) => {
+                        self.rehearsals.end(model);
+                        shown = shown.with_pairing(pairing);
+                    }
+                    (None, _) => self.rehearsals.end(model),
                 }
                 over
             }
             (Some(_) | None, Some(_) | None) => {
-                self.pairings.end(model);
+                self.stop_comparing(model);
                 self.trials.end(model)
             }
         };
         self.parts.router.show(model, shown);
         end(over, Some(&stable));
+    }
+
+    fn stop_comparing(&mut self, model: &ModelName) {
+        self.rehearsals.end(model);
+        self.pairings.end(model);
     }
 
     /// Brings what is loaded in line with what the model's release wants.

@@ -23,6 +23,7 @@ mod journal;
 mod judging;
 mod pairings;
 mod plan;
+mod rehearsals;
 mod round;
 mod settings;
 mod sightings;

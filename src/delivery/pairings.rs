@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::journal::JournalReader;
 use crate::domain::comparison::Arm;
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Decision, Rollout, RolloutId};
+use crate::domain::rollout::{Decision, Phase, Rollout, RolloutId};
 use crate::domain::sampling::Sample;
 use crate::domain::time::WallTime;
 use crate::serving::{Pairing, PairingParts, Servable};
@@ -52,7 +52,8 @@ impl Pairings {
         rollout: &Rollout,
         versions: Versions,
     ) -> Option<Arc<Pairing>> {
-        if rollout.plan.pairs.sample == Sample::Share(0.0) {
+        let is_rehearsing = matches!(rollout.phase.stage(), Phase::Rehearsing(_));
+        if rollout.plan.pairs.sample == Sample::Share(0.0) && !is_rehearsing {
             self.end(model);
             return None;
         }
@@ -107,6 +108,7 @@ impl Pairings {
             rules: pairs.outputs.clone(),
             classes: pairs.classes.clone(),
             longest: rollout.plan.longest(),
+            is_rehearsed: matches!(rollout.phase.stage(), Phase::Rehearsing(_)),
             stable: versions.stable.signature().clone(),
             candidate: versions.candidate.signature().clone(),
         };

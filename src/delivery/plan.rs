@@ -22,6 +22,7 @@ pub fn plan(config: &ModelConfig) -> Plan {
         fallback,
         breaker: config.gates.breaker,
         pairs: PairPlan {
+            rehearse: config.rollout.rehearse as u64,
             sample: shadow.sample,
             min_pairs: shadow.min_pairs as u64,
             max_time: shadow.max_time,

@@ -83,8 +83,10 @@ impl Controller {
         event: Event,
         now: Moment,
     ) -> Result<(), CommandRefused> {
-        let (settings, numbers) = (&self.settings, &mut self.numbers);
-        let mut deciding = Deciding { settings, numbers, now };
+        let (settings, numbers, rehearsals) =
+            (&self.settings, &mut self.numbers, &self.fleet.rehearsals);
+        let has_recordings = |model: &ModelName| rehearsals.has_recordings(model);
+        let mut deciding = Deciding { settings, numbers, now, has_recordings: &has_recordings };
         draft.news.extend(deciding.step(model, &mut draft.release, event)?);
         // A version that waits, warm, needs no loading.
         if let Some(event) = self.fleet.warm_candidate(model, &draft.release) {
@@ -187,6 +189,7 @@ impl Controller {
             | Event::Withdrawn { .. }
             | Event::WantedAgain { .. }
             | Event::Judged(_)
+            | Event::Rehearsed(_)
             | Event::RoomMade
             | Event::SettingsChanged
             | Event::Tick => {}
@@ -259,6 +262,7 @@ fn log_asked(happening: &Happening) {
         | Event::Loaded(_)
         | Event::LoadFailed(..)
         | Event::Judged(_)
+        | Event::Rehearsed(_)
         | Event::Crashed(_)
         | Event::RoomMade
         | Event::SettingsChanged

@@ -17,7 +17,7 @@ pub struct Moment {
 }
 
 /// Milliseconds since the beginning of 1970, UTC. Shown as RFC 3339.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct WallTime(pub u64);
 
 impl From<SystemTime> for WallTime {

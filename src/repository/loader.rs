@@ -1,5 +1,6 @@
 //! From a content in the store to a warm, loaded version.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +11,16 @@ use super::declared::as_declared;
 use super::features::check_features;
 use super::not_loaded::NotLoaded;
 use super::registry::Registry;
-use super::warm_up::{stopped_after, warm_up};
+use super::warm_up::{stopped_after, warm_up, warm_up_on};
 use super::warm_up_samples::run_samples;
 use crate::config::{self, ModelConfig, SessionConfig};
 use crate::domain::batching::{Alone, Batching};
 use crate::domain::lifecycle::VersionState;
 use crate::domain::model::{ModelName, VersionLabel};
 use crate::domain::rollout::{Contract, LoadFailure, Revision};
-use crate::onnx::{GraphOptimization, RunError, Runtime, Session, SessionOptions};
+use crate::domain::signature::Signature;
+use crate::domain::tensor::Tensor;
+use crate::onnx::{GraphOptimization, RunError, Runtime, Session, SessionOptions, StopFlag};
 use crate::serving::{Naming, QueueLimits, Servable, ServableParts, ServableSettings};
 use crate::telemetry::metrics;
 
@@ -42,6 +45,28 @@ pub struct LoaderParts {
     pub load_timeout: Duration,
     /// Where it is written down how far a load is.
     pub registry: Arc<Registry>,
+    /// What the model was asked before.
+    pub recorded: RecordedRequests,
+}
+
+/// Gives the inputs of some requests that a model was asked before, and that fit this signature.
+pub struct RecordedRequests(Box<Recorded>);
+
+type Recorded = dyn Fn(&ModelName, &Signature) -> Vec<Vec<Tensor>> + Send + Sync;
+
+impl RecordedRequests {
+    /// From wherever they are kept.
+    pub fn from(
+        recorded: impl Fn(&ModelName, &Signature) -> Vec<Vec<Tensor>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(recorded))
+    }
+}
+
+impl fmt::Debug for RecordedRequests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedRequests").finish_non_exhaustive()
+    }
 }
 
 /// A version that is to be loaded.
@@ -238,16 +263,22 @@ impl LoaderParts {
         })))
     }
 
-    /// No client is to pay for the first runs. A model that does not like zeros is not broken: it is served as it is,
-    /// and the log says so.
+    /// No client is to pay for the first runs. Where it is known what the model is asked, that is what it runs first: it
+    /// has the sizes that are to come. A model that does not like zeros is not broken: it is served as it is, and the log
+    /// says so.
     fn warm_up(
         &self,
         session: &Session,
         model: &ModelName,
         version: &VersionLabel,
     ) -> Result<(), NotLoaded> {
-        match stopped_after(self.load_timeout, |stop| warm_up(session, stop)).flatten() {
-            Ok(_) => Ok(()),
+        let recorded = (self.recorded.0)(model, session.signature());
+        let run = |stop: &StopFlag| match warm_up_on(session, &recorded, stop)? {
+            true => Ok(()),
+            false => warm_up(session, stop).map(drop),
+        };
+        match stopped_after(self.load_timeout, run).flatten() {
+            Ok(()) => Ok(()),
             Err(RunError::Stopped) => Err(NotLoaded::TooSlow(self.load_timeout)),
             Err(RunError::Failed { message }) => {
                 tracing::info!(

@@ -33,7 +33,7 @@ mod watcher;
 pub use check::{Checker, CheckerParts};
 pub use fingerprint::Fingerprint;
 pub use intake::Sighting;
-pub use loader::{LoadDone, LoadOrder, Loader, LoaderParts};
+pub use loader::{LoadDone, LoadOrder, Loader, LoaderParts, RecordedRequests};
 pub use lookout::{KnownFile, Looked, Repository, RepositoryParts};
 pub use reaper::Reaper;
 pub(crate) use registry::FileNote;

@@ -7,24 +7,60 @@ use crate::domain::signature::{Dim, TensorSpec};
 use crate::domain::tensor::{Tensor, element_count};
 use crate::onnx::{RunError, Session, StopFlag};
 
+/// Time that is spent on runs, at most, unless one alone takes longer.
+const ENOUGH_TIME: Duration = Duration::from_millis(500);
+
 /// Runs the model on zeros until it is as fast as it gets, and gives the time of its fastest run; none where nothing
 /// is known of an input's shape, or it is huge.
 ///
 /// # Errors
 /// [`RunError`], when it fails on zeros, which does not make it a bad model.
 pub(super) fn warm_up(session: &Session, stop: &StopFlag) -> Result<Option<Duration>, RunError> {
+    let inputs = session.signature().inputs.iter().map(zeros).collect::<Option<Vec<_>>>();
+    inputs.map(|inputs| run_until_it_settles(session, &inputs, stop)).transpose()
+}
+
+/// Runs the model on requests that it was asked before: each of them once, and the last one until the model is as fast
+/// as it gets. Says whether it has answered any.
+///
+/// # Errors
+/// [`RunError::Stopped`]. That it fails on one of them is for others to judge.
+pub(super) fn warm_up_on(
+    session: &Session,
+    requests: &[Vec<Tensor>],
+    stop: &StopFlag,
+) -> Result<bool, RunError> {
+    let outputs: Vec<usize> = (0..session.signature().outputs.len()).collect();
+    let begun = Instant::now();
+    let mut answered = None;
+    for inputs in requests {
+        match session.run(inputs, &outputs, stop) {
+            Ok(_) => answered = Some(inputs),
+            Err(RunError::Stopped) => return Err(RunError::Stopped),
+            Err(RunError::Failed { .. }) => {}
+        }
+        if begun.elapsed() > ENOUGH_TIME {
+            break;
+        }
+    }
+    let Some(inputs) = answered else { return Ok(false) };
+    run_until_it_settles(session, inputs, stop)?;
+    Ok(true)
+}
+
+/// Gives the time of the fastest run.
+fn run_until_it_settles(
+    session: &Session,
+    inputs: &[Tensor],
+    stop: &StopFlag,
+) -> Result<Duration, RunError> {
     const ENOUGH_RUNS: usize = 30;
-    const ENOUGH_TIME: Duration = Duration::from_millis(500);
-    let signature = session.signature();
-    let Some(inputs) = signature.inputs.iter().map(zeros).collect::<Option<Vec<_>>>() else {
-        return Ok(None);
-    };
-    let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
+    let outputs: Vec<usize> = (0..session.signature().outputs.len()).collect();
     let begun = Instant::now();
     let mut best = Duration::MAX;
     for run in 0..ENOUGH_RUNS {
         let started = Instant::now();
-        session.run(&inputs, &outputs, stop)?;
+        session.run(inputs, &outputs, stop)?;
         let elapsed = started.elapsed();
         let has_settled = run >= 3 && elapsed * 10 >= best * 9;
         best = best.min(elapsed);
@@ -32,7 +68,7 @@ pub(super) fn warm_up(session: &Session, stop: &StopFlag) -> Result<Option<Durat
             break;
         }
     }
-    Ok(Some(best))
+    Ok(best)
 }
 
 /// Does work with a flag that is raised when it takes longer than that.

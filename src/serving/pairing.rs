@@ -69,6 +69,12 @@ impl Pairing {
         is_chosen.then(|| Sampled { pairing: self.clone(), number, answered })
     }
 
+    /// Counts a request that stable was asked some time before, and that is to be run on both again.
+    pub fn recall(self: &Arc<Self>) -> Sampled {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        Sampled { pairing: self.clone(), number, answered: Arm::Stable }
+    }
+
     /// Which of the two a version is.
     pub(super) fn arm_of(&self, servable: &Servable) -> Arm {
         if servable.digest() == self.candidate.digest() { Arm::Candidate } else { Arm::Stable }

@@ -47,6 +47,7 @@ use crate::domain::tensor::Tensor;
 use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
+pub use job::Recorded;
 pub use offline::OfflineStudy;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
@@ -114,12 +115,27 @@ impl Shadow {
     /// the model failed on the request. Never waits.
     pub fn offer(&self, sampled: Sampled, inputs: Arc<Vec<Tensor>>, live: Option<Arc<Outputs>>) {
         let Some(study) = self.studies.get(sampled.pairing.rollout()) else { return };
-        let job = Job::new(sampled, inputs, live, Instant::now());
+        let job = Job::live(sampled, inputs, live, Instant::now());
         study.counts().sampled(job.bytes());
         let bytes = job.bytes();
         if let Err(dropped) = self.queue.offer(job) {
             study.counts().dropped(dropped, bytes);
         }
+    }
+
+    /// Leaves a recorded request, to be run on both versions. Its study tells when that is done. Whoever finds no room
+    /// gets it back, to leave it again later.
+    ///
+    /// # Errors
+    /// The request, when there is no room now, or nothing is compared any more.
+    pub fn offer_recorded(&self, recorded: Recorded) -> Result<(), Recorded> {
+        let Some(study) = self.studies.get(recorded.sampled.pairing.rollout()) else {
+            return Err(recorded);
+        };
+        let bytes = recorded.inputs.iter().map(Tensor::bytes).sum();
+        self.queue.offer_recorded(recorded)?;
+        study.counts().sampled(bytes);
+        Ok(())
     }
 
     /// Begins to compare the versions of a rollout.

@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
+use super::job::Origin;
 use super::report::StudyReport;
 use super::run::{Ran, Runs};
 use super::standing::{Beside, Standing};
@@ -73,6 +74,7 @@ impl OfflineStudy {
             at: WallTime::from(SystemTime::now()),
             answered: Arm::Stable,
             live: live.as_deref(),
+            origin: Origin::Live,
             bytes,
             chance: draw(number, self.seed, Purpose::Keep),
         };

@@ -8,12 +8,12 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 
 use super::counts::Dropped;
-use super::job::Job;
+use super::job::{Job, Recorded};
 use crate::config::ShadowConfig;
 
 /// See the module.
@@ -23,6 +23,8 @@ pub(super) struct Queue {
     max_bytes: usize,
     jobs: AtomicUsize,
     bytes: AtomicUsize,
+    /// From the disk, where the rest of them waits. Live requests, which may come at any rate, cannot take their room.
+    recorded: ArrayQueue<Recorded>,
     /// One for each worker.
     lanes: Vec<Lane>,
     /// Where the next job goes when every worker is busy.
@@ -35,7 +37,12 @@ struct Lane {
     slots: ArrayQueue<Job>,
     worker: OnceLock<Thread>,
     state: Attention,
+    /// Whether the next job is a recorded request, where there is one: live and recorded ones take turns.
+    is_for_recorded: AtomicBool,
 }
+
+/// Recorded requests that wait here, at most.
+const MOST_RECORDED: usize = 16;
 
 #[derive(Debug, Default)]
 struct Attention {
@@ -51,12 +58,14 @@ impl Queue {
             slots: ArrayQueue::new(config.queue_jobs.max(1) + 1),
             worker: OnceLock::new(),
             state: Attention::default(),
+            is_for_recorded: AtomicBool::new(true),
         };
         Self {
             max_jobs: config.queue_jobs,
             max_bytes: config.queue_bytes,
             jobs: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            recorded: ArrayQueue::new(MOST_RECORDED),
             lanes: (0..config.threads.max(1)).map(lane).collect(),
             turn: AtomicUsize::new(0),
         }
@@ -82,11 +91,14 @@ impl Queue {
             self.leave(bytes);
             return Err(Dropped::QueueFull);
         }
-        if lane.state.is_waiting.swap(false, Ordering::SeqCst)
-            && let Some(worker) = lane.worker.get()
-        {
-            worker.unpark();
-        }
+        lane.wake();
+        Ok(())
+    }
+
+    /// Adds a recorded request; gives it back where there is no room.
+    pub(super) fn offer_recorded(&self, recorded: Recorded) -> Result<(), Recorded> {
+        self.recorded.push(recorded)?;
+        self.lane().wake();
         Ok(())
     }
 
@@ -104,15 +116,23 @@ impl Queue {
         let lane = &self.lanes[worker];
         lane.worker.get_or_init(std::thread::current);
         loop {
-            if let Some(job) = lane.slots.pop() {
+            if let Some(job) = self.next(lane) {
                 lane.state.is_waiting.store(false, Ordering::Relaxed);
-                self.leave(job.bytes());
                 return job;
             }
             // Said before the last look: whoever adds a job after that look sees it.
             if lane.state.is_waiting.swap(true, Ordering::SeqCst) {
                 std::thread::park();
             }
+        }
+    }
+
+    fn next(&self, lane: &Lane) -> Option<Job> {
+        let live = || lane.slots.pop().inspect(|job| self.leave(job.bytes()));
+        let recorded = || self.recorded.pop().map(|it| Job::recorded(it, Instant::now()));
+        match lane.is_for_recorded.fetch_xor(true, Ordering::Relaxed) {
+            true => recorded().or_else(live),
+            false => live().or_else(recorded),
         }
     }
 
@@ -130,15 +150,27 @@ impl Queue {
     }
 }
 
+impl Lane {
+    /// Wakes its worker, where that waits.
+    fn wake(&self) {
+        if self.state.is_waiting.swap(false, Ordering::SeqCst)
+            && let Some(worker) = self.worker.get()
+        {
+            worker.unpark();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
 
     use super::*;
     use crate::domain::comparison::Arm;
+    use crate::domain::recall::Mark;
     use crate::domain::rollout::RolloutId;
     use crate::domain::tensor::{Elements, Tensor};
+    use crate::domain::time::WallTime;
     use crate::serving::testing::servable;
     use crate::serving::{Pairing, PairingParts, Sampled};
 
@@ -157,7 +189,7 @@ mod tests {
     fn job(pairing: &Arc<Pairing>, number: u64, bytes: usize) -> Job {
         let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
         let sampled = Sampled { pairing: pairing.clone(), number, answered: Arm::Stable };
-        Job::new(sampled, Arc::new(vec![input]), None, Instant::now())
+        Job::live(sampled, Arc::new(vec![input]), None, Instant::now())
     }
 
     #[test]
@@ -173,6 +205,25 @@ mod tests {
         assert_eq!(queue.take(0).sampled.number, 1, "first come, first served");
         assert_eq!(queue.offer(job(&pairing, 6, 60)), Ok(()), "there is room again");
         assert_eq!((queue.take(0).sampled.number, queue.take(0).sampled.number), (3, 6));
+    }
+
+    #[test]
+    fn live_and_recorded_requests_take_turns() {
+        let (queue, pairing) = (queue(2, 100, 1), pairing());
+        let recorded = |number| Recorded {
+            sampled: Sampled { pairing: pairing.clone(), number, answered: Arm::Stable },
+            inputs: Arc::default(),
+            answer: None,
+            mark: Mark { time: WallTime(number), priority: 0 },
+        };
+        let most = MOST_RECORDED as u64;
+        (0..most).for_each(|number| queue.offer_recorded(recorded(number)).unwrap());
+        let refused = queue.offer_recorded(recorded(most)).unwrap_err();
+        assert_eq!(refused.sampled.number, most, "it may come again");
+        queue.offer(job(&pairing, 100, 1)).unwrap();
+        queue.offer(job(&pairing, 101, 1)).unwrap();
+        let taken: Vec<u64> = (0..6).map(|_| queue.take(0).sampled.number).collect();
+        assert_eq!(taken, [0, 100, 1, 101, 2, 3]);
     }
 
     #[test]

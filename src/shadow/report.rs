@@ -54,7 +54,7 @@ impl StudyReport {
                 "digest": rollout.candidate.digest.to_string(),
             },
             "verdict": verdict(&standing, rollout),
-            "sampling": sampling(counted, pairs.sample),
+            "sampling": sampling(counted, pairs.sample, gathered.rehearsed.count),
             "evidence": gathered.curve.up_to(point(evidence)),
         });
         report["sampling"]["by_hour"] = hours
@@ -95,7 +95,7 @@ fn verdict(standing: &Standing, rollout: &Rollout) -> Value {
     })
 }
 
-fn sampling(counted: &Counted, sample: Sample) -> Value {
+fn sampling(counted: &Counted, sample: Sample, rehearsed: u64) -> Value {
     let dropped: Map<String, Value> = Dropped::ALL
         .into_iter()
         .map(|why| (why.name().to_owned(), counted.dropped_for(why).into()))
@@ -117,6 +117,7 @@ fn sampling(counted: &Counted, sample: Sample) -> Value {
         "eligible": counted.requests,
         "sampled": counted.all_sampled(),
         "executed": counted.all_executed(),
+        "rehearsed": rehearsed,
         "dropped": dropped,
         "by_size": by_size,
     })

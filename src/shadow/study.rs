@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::counts::{Counted, Counts, Dropped};
 use super::curve::{Curve, Point};
 use super::hours::Hours;
-use super::job::Job;
+use super::job::{Answer, Job, Origin};
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
 use super::standing::{Beside, Rate, Standing};
 use super::subject::{Orders, Subject};
 use crate::domain::analysis::{Alarm, PairEvidence, PairOutcome, RunOutcome};
 use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
+use crate::domain::recall::Recalled;
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
 use crate::domain::signature::OutputSpec;
@@ -54,6 +55,8 @@ pub(super) struct Tried<'v> {
     pub(super) answered: Arm,
     /// What that one answered, with all of its outputs.
     pub(super) live: Option<&'v [ValueView<'v>]>,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// The size of its inputs.
     pub(super) bytes: usize,
     /// Drawn for it: what is kept as an example depends on it.
@@ -83,6 +86,9 @@ pub(super) struct Gathered {
     pub(super) curve: Curve,
     /// Pairs in which the versions agree.
     pub(super) agreed: u64,
+    /// The recorded requests that the candidate was rehearsed on.
+    #[serde(default)]
+    pub(super) rehearsed: Recalled,
 }
 
 /// A study as it is written down, and told of when its rollout is over.
@@ -105,6 +111,7 @@ impl Study {
             evidence: subject.evidence(),
             curve: Curve::default(),
             agreed: 0,
+            rehearsed: Recalled::default(),
         };
         let saved = saved.and_then(|document| match Saved::read(document) {
             Ok(saved) => Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered)),
@@ -147,6 +154,11 @@ impl Study {
     /// What was sampled, and what became of it.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The recorded requests that the candidate was rehearsed on.
+    pub fn rehearsed(&self) -> Recalled {
+        self.lock().gathered.rehearsed
     }
 
     /// How many sampled requests did not become pairs, by the reason's name.
@@ -245,16 +257,20 @@ impl Study {
     /// Adds a pair. None when it says nothing, because one of its runs was cut off for no fault of its own.
     pub(super) fn add(&self, job: Job, runs: Runs, at: WallTime) -> Option<Added> {
         let number = job.sampled.number;
-        let live = job.live.as_ref().map(|live| live.views());
+        let live = job.live.as_ref().map(Answer::views);
         let tried = Tried {
             number,
             at,
             answered: job.sampled.answered,
             live: live.as_deref(),
+            origin: job.origin,
             bytes: job.bytes(),
             chance: job.sampled.pairing.draw(number, Purpose::Keep),
         };
-        let added = self.observe(&tried, &runs)?;
+        let Some(added) = self.observe(&tried, &runs) else {
+            self.lock().gathered.has_run(job.origin);
+            return None;
+        };
         drop(live);
         let observed = &added.observed;
         let keeps = !observed.beyond_tolerance.is_empty() && Samples::has_room_for(job.bytes());
@@ -302,9 +318,15 @@ impl Study {
         for shown in gathered.comparison.only_shown() {
             gathered.evidence.only_show(shown);
         }
-        gathered.evidence.observe(&outcome, self.opened.elapsed());
+        match tried.origin {
+            Origin::Live => gathered.evidence.observe(&outcome, self.opened.elapsed()),
+            Origin::Rehearsal(_) => {
+                gathered.evidence.observe_rehearsed(&outcome, self.opened.elapsed());
+            }
+        }
         let agreed = agreed(&outcome, observed.agreed);
         gathered.agreed += u64::from(agreed);
+        gathered.has_run(tried.origin);
         let pairs = gathered.evidence.pairs();
         if gathered.curve.is_due(pairs) {
             let point = point(&gathered.evidence);
@@ -329,6 +351,14 @@ impl Saved {
 }
 
 impl Gathered {
+    /// A request was run, or as good as: nothing more comes of it.
+    fn has_run(&mut self, origin: Origin) {
+        match origin {
+            Origin::Live => {}
+            Origin::Rehearsal(mark) => self.rehearsed.add(mark),
+        }
+    }
+
     /// Whether evidence of the same kind was gathered: under the same limits, of the same outputs.
     fn can_go_on_from(&self, saved: &Self) -> bool {
         self.evidence.limits() == saved.evidence.limits()

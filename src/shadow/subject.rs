@@ -27,6 +27,8 @@ pub struct Subject {
     pub classes: Vec<String>,
     /// How long the rollout may last.
     pub longest: Duration,
+    /// Whether it begins with recorded requests.
+    pub is_rehearsed: bool,
     /// What the trusted version takes and gives.
     pub stable: Signature,
     /// What the version on trial takes and gives.
@@ -67,7 +69,9 @@ impl Subject {
     /// Evidence of which there is none yet.
     pub(super) fn evidence(&self) -> PairEvidence {
         let names = self.stable.outputs.iter().map(|output| output.name().to_owned());
-        PairEvidence::new(names.collect(), self.gates.clone(), Some(restart_epoch(self.longest)))
+        let epoch = Some(restart_epoch(self.longest));
+        let evidence = PairEvidence::new(names.collect(), self.gates.clone(), epoch);
+        if self.is_rehearsed { evidence.rehearsing() } else { evidence }
     }
 }
 

@@ -37,6 +37,7 @@ mod pick_up;
 mod predictions;
 mod readme;
 mod recreate;
+mod rehearsal;
 mod repository;
 mod restart;
 mod retry;

@@ -29,7 +29,10 @@ impl Story {
         let now = Moment { monotonic: Duration::from_secs(self.seconds), wall };
         let plan = Plan::default();
         let next_id = RolloutId(self.rollouts + 1);
-        let step = self.release.step(event, Context { now, plan: &plan, next_id }).unwrap();
+        let step = self
+            .release
+            .step(event, Context { now, plan: &plan, next_id, has_recordings: false })
+            .unwrap();
         self.rollouts += u64::from(step.used.is_some());
         self.told.extend(step.transitions);
         self.seconds += 1;
@@ -261,7 +264,8 @@ fn a_refusal_says_what_would_fit() {
     let mut story = baking();
     let wish = Command::plain(Verb::Retry, Actor::Operator("ada".to_owned()), "odd".to_owned());
     let now = Moment { monotonic: Duration::ZERO, wall: WallTime(0) };
-    let context = Context { now, plan: &Plan::default(), next_id: RolloutId(9) };
+    let context =
+        Context { now, plan: &Plan::default(), next_id: RolloutId(9), has_recordings: false };
     let refused = story.release.step(Event::Command(wish), context).unwrap_err();
     let sentence = "`retry` does not fit: rollout r-000002 of version 2 is baking; \
                     what fits: `promote`, `pause`, `abort`, `undo`, `start`";
@@ -286,7 +290,8 @@ fn a_version_that_is_tried_again_is_told_with_its_rollout() {
     assert_eq!((&told(2)["digest"], &told(2)["rollout"]), (&json!(digests[0]), &Value::Null));
     wish.version = Some(label(1));
     let now = Moment { monotonic: Duration::ZERO, wall: WallTime(0) };
-    let context = Context { now, plan: &Plan::default(), next_id: RolloutId(9) };
+    let context =
+        Context { now, plan: &Plan::default(), next_id: RolloutId(9), has_recordings: false };
     let refused = story.release.step(Event::Command(wish), context).unwrap_err();
     let sentence = "`retry` does not fit: version 1 is neither quarantined nor refused; what fits: `rollout abort`, \
                     `rollout start`";

@@ -71,6 +71,7 @@ fn rollout_json(model: &str, seq: u64, rollout: &Rollout, verbs: &[Verb]) -> Val
 fn stage(phase: &Phase) -> Option<&'static str> {
     match phase {
         Phase::Loading => Some("load"),
+        Phase::Rehearsing(_) => Some("rehearse"),
         Phase::Shadowing(_) | Phase::Waiting => Some("shadow"),
         Phase::Canary(_) => Some("canary"),
         Phase::Paused(held) => stage(held),
@@ -84,6 +85,7 @@ fn step(rollout: &Rollout) -> Option<usize> {
     match rollout.phase.stage() {
         Phase::Canary(step) => rollout.plan.step_at(step.weight).map(|(index, _)| index),
         Phase::Loading
+        | Phase::Rehearsing(_)
         | Phase::Shadowing(_)
         | Phase::Paused(_)
         | Phase::Waiting
@@ -110,6 +112,7 @@ fn proven(phase: &Phase) -> Option<bool> {
     match phase {
         Phase::Ended(Outcome::Completed { proven }) => Some(*proven),
         Phase::Loading
+        | Phase::Rehearsing(_)
         | Phase::Shadowing(_)
         | Phase::Canary(_)
         | Phase::Paused(_)

@@ -13,8 +13,9 @@ mod elements;
 mod encode;
 
 use crate::domain::model::{Digest, VersionLabel};
-use crate::domain::signature::Signature;
-use crate::domain::tensor::{ClassScores, DType, Tensor, ValueView};
+use crate::domain::recall::Mark;
+use crate::domain::signature::{OutputSpec, Signature};
+use crate::domain::tensor::{ClassScores, DType, Tensor, Value, ValueView};
 use crate::domain::time::WallTime;
 
 pub(super) use decode::{decode, head};
@@ -89,6 +90,24 @@ impl Recording {
             }
         };
         signature.inputs.iter().map(input).collect()
+    }
+
+    /// What the version answered, in the order of its signature; none where an output is missing or was not kept whole.
+    pub fn outputs_for(&self, signature: &Signature) -> Option<Vec<Value>> {
+        let output = |spec: &OutputSpec| {
+            let recorded = self.outputs.iter().find(|output| output.name == spec.name())?;
+            match &recorded.content {
+                Content::Tensor(tensor) => Some(Value::Tensor(tensor.clone())),
+                Content::ClassScores(scores) => Some(Value::ClassScores(scores.clone())),
+                Content::Digest(_) | Content::Redacted => None,
+            }
+        };
+        signature.outputs.iter().map(output).collect()
+    }
+
+    /// Its place among the recorded requests of its model.
+    pub fn mark(&self) -> Mark {
+        Mark { time: self.time, priority: self.priority }
     }
 }
 

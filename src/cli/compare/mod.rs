@@ -184,6 +184,7 @@ fn subject(
         rules: pairs.outputs.clone(),
         classes: pairs.classes.clone(),
         longest: rollout.plan.longest(),
+        is_rehearsed: false,
         stable: stable.signature().clone(),
         candidate: candidate.signature().clone(),
     })

@@ -33,7 +33,9 @@ impl Story {
     pub(super) fn happens(&mut self, event: Event) {
         let plan = Plan::default();
         let (now, next_id) = (self.now(), RolloutId(self.next_rollout));
-        if let Ok(step) = self.release.step(event, Context { now, plan: &plan, next_id }) {
+        if let Ok(step) =
+            self.release.step(event, Context { now, plan: &plan, next_id, has_recordings: false })
+        {
             self.transitions.extend(step.transitions);
             self.next_rollout += u64::from(step.used.is_some());
         }

@@ -8,6 +8,7 @@ use super::gates::Gates;
 use super::latency::{Latency, Times};
 use super::outputs::{Difference, Flips};
 use super::pair_errors::{Failed, PairErrors};
+use super::rehearsal::Rehearsal;
 use super::restarts::Schedule;
 
 /// What one pair showed.
@@ -59,6 +60,9 @@ pub struct PairEvidence {
     /// In the order of the signature; empty where outputs are not judged.
     pub(super) outputs: Vec<OutputEvidence>,
     pub(super) contract_broken: Option<String>,
+    /// What failed in the rehearsal. None where there is none: that is settled before the first pair.
+    #[serde(default)]
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// What they have shown of one output.
@@ -91,9 +95,15 @@ impl PairEvidence {
             errors: PairErrors::new(&schedule),
             latency: Latency::new(&schedule),
             contract_broken: None,
+            rehearsal: None,
             gates,
             schedule,
         }
+    }
+
+    /// The same, of a candidate that is rehearsed first.
+    pub fn rehearsing(self) -> Self {
+        Self { rehearsal: Some(Rehearsal::default()), ..self }
     }
 
     /// From now on this output is not judged: it has no gate. Told before the first pair counts, nothing is staked on
@@ -106,13 +116,18 @@ impl PairEvidence {
         }
     }
 
+    /// Counts the pair of a recorded request. `now` is as for [`PairEvidence::observe`].
+    pub fn observe_rehearsed(&mut self, pair: &PairOutcome, now: Duration) {
+        self.observe(pair, now);
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.observe(failed(pair));
+        }
+    }
+
     /// Counts a pair. `now` is any monotonic clock's; it may be another one after a restart of the server.
     pub fn observe(&mut self, pair: &PairOutcome, now: Duration) {
         self.advance(now);
-        self.errors.observe(Failed {
-            stable: pair.stable == RunOutcome::Failed,
-            candidate: pair.candidate == RunOutcome::Failed,
-        });
+        self.errors.observe(failed(pair));
         if let (RunOutcome::Answered { time: stable }, RunOutcome::Answered { time: candidate }) =
             (pair.stable, pair.candidate)
         {
@@ -148,6 +163,13 @@ impl PairEvidence {
     /// The limits that it is gathered for.
     pub fn limits(&self) -> &Gates {
         &self.gates
+    }
+}
+
+fn failed(pair: &PairOutcome) -> Failed {
+    Failed {
+        stable: pair.stable == RunOutcome::Failed,
+        candidate: pair.candidate == RunOutcome::Failed,
     }
 }
 

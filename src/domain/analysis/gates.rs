@@ -38,11 +38,24 @@ pub struct Stakes {
     pub latency: f64,
     /// On what they answer.
     pub outputs: f64,
+    /// On failures in a rehearsal, where there is one.
+    #[serde(default = "default_rehearsal")]
+    pub rehearsal: f64,
+}
+
+fn default_rehearsal() -> f64 {
+    0.4
 }
 
 impl Default for Stakes {
     fn default() -> Self {
-        Self { live_errors: 0.35, pair_errors: 0.15, latency: 0.25, outputs: 0.25 }
+        Self {
+            live_errors: 0.35,
+            pair_errors: 0.15,
+            latency: 0.25,
+            outputs: 0.25,
+            rehearsal: default_rehearsal(),
+        }
     }
 }
 
@@ -109,7 +122,7 @@ impl Gates {
 /// Where a candidate stands with one limit.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct GateState {
-    /// `errors`, `pair-errors`, `latency`, or `outputs.` and the name of an output.
+    /// `errors`, `pair-errors`, `latency`, `rehearsal`, or `outputs.` and the name of an output.
     pub name: String,
     /// Whether it has passed.
     pub status: GateStatus,

@@ -31,6 +31,7 @@ mod mixture;
 mod outputs;
 mod pair_errors;
 mod reasons;
+mod rehearsal;
 mod restarts;
 mod sample_ratio;
 mod subjects;

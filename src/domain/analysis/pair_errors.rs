@@ -11,7 +11,7 @@ use super::mixture::{
 use super::restarts::{Schedule, Starts};
 
 /// Nearly every run may fail and there is still something to bet on.
-const HIGHEST_GUESS: f64 = 0.9;
+pub(super) const HIGHEST_GUESS: f64 = 0.9;
 
 /// How often only one of the two runs failed.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

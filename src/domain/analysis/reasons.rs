@@ -5,6 +5,7 @@ use super::gates::{ErrorLimits, GateState, LatencyLimits, OutputLimits};
 use super::latency::Latency;
 use super::live::{LiveCounts, LiveEvidence};
 use super::pair_errors::PairErrors;
+use super::rehearsal::Rehearsal;
 use super::subjects::Subject;
 use super::trial::Rates;
 use super::verdict::Alarm;
@@ -27,10 +28,14 @@ pub(super) fn accusation(culprit: Subject<'_>) -> String {
         Subject::PairErrors { errors, limits, .. } => of_pair_errors(errors, limits),
         Subject::Latency { latency, limits, .. } => of_latency(latency, limits),
         Subject::Output { output, limits, .. } => of_output(output, limits),
+        Subject::Rehearsal { rehearsal, limits } => of_rehearsal(rehearsal, limits),
     };
     let tolerated = match culprit {
         Subject::Latency { .. } => "the half that is tolerated".to_owned(),
-        Subject::LiveErrors { .. } | Subject::PairErrors { .. } | Subject::Output { .. } => {
+        Subject::LiveErrors { .. }
+        | Subject::PairErrors { .. }
+        | Subject::Output { .. }
+        | Subject::Rehearsal { .. } => {
             format!("the {} that are tolerated", words::share(limit))
         }
     };
@@ -63,6 +68,17 @@ fn of_pair_errors(errors: &PairErrors, limits: &ErrorLimits) -> Accusation {
         words::share(share)
     );
     Accusation { seen, share, limit: errors.tolerated(limits) }
+}
+
+fn of_rehearsal(rehearsal: &Rehearsal, limits: &ErrorLimits) -> Accusation {
+    let Rehearsal { pairs, only_candidate, only_stable } = rehearsal;
+    let share = *only_candidate as f64 / *pairs as f64;
+    let seen = format!(
+        "only the candidate failed in {only_candidate} of {pairs} recorded requests ({}), only \
+         stable in {only_stable}",
+        words::share(share)
+    );
+    Accusation { seen, share, limit: rehearsal.tolerated(limits) }
 }
 
 fn of_latency(latency: &Latency, limits: &LatencyLimits) -> Accusation {

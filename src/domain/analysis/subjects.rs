@@ -7,6 +7,7 @@ use super::gates::{ErrorLimits, Gates, LatencyLimits, LiveShares, OutputLimits};
 use super::latency::Latency;
 use super::live::LiveEvidence;
 use super::pair_errors::PairErrors;
+use super::rehearsal::Rehearsal;
 use super::restarts::Schedule;
 use super::verdict::Metric;
 use crate::domain::weight::Weight;
@@ -36,6 +37,10 @@ pub(super) enum Subject<'e> {
         limits: &'e OutputLimits,
         schedule: &'e Schedule,
     },
+    Rehearsal {
+        rehearsal: &'e Rehearsal,
+        limits: &'e ErrorLimits,
+    },
 }
 
 /// What is asked of the errors on pairs.
@@ -60,15 +65,17 @@ impl Subject<'_> {
             } => Metric::PairErrors,
             Self::Latency { .. } => Metric::Latency,
             Self::Output { .. } => Metric::Outputs,
+            Self::Rehearsal { .. } => Metric::Rehearsal,
         }
     }
 
     /// The name of its gate.
     pub(super) fn name(self) -> String {
         match self {
-            Self::LiveErrors { .. } | Self::PairErrors { .. } | Self::Latency { .. } => {
-                self.metric().name().to_owned()
-            }
+            Self::LiveErrors { .. }
+            | Self::PairErrors { .. }
+            | Self::Latency { .. }
+            | Self::Rehearsal { .. } => self.metric().name().to_owned(),
             Self::Output { output, .. } => format!("outputs.{}", output.name),
         }
     }
@@ -82,6 +89,7 @@ impl Subject<'_> {
             Self::Latency { .. } => stakes.latency,
             Self::Output { output, .. } if output.has_stake => stakes.outputs / outputs as f64,
             Self::Output { .. } => 0.0,
+            Self::Rehearsal { .. } => stakes.rehearsal,
         }
     }
 
@@ -92,6 +100,7 @@ impl Subject<'_> {
             Self::PairErrors { role, .. } => role != PairErrorsRole::BehindLive,
             Self::Latency { .. } => true,
             Self::Output { output, .. } => output.is_judged,
+            Self::Rehearsal { .. } => false,
         }
     }
 
@@ -101,6 +110,7 @@ impl Subject<'_> {
             Self::PairErrors { errors, limits, schedule, .. } => errors.log_fail(limits, schedule),
             Self::Latency { latency, schedule, .. } => latency.log_fail(schedule),
             Self::Output { output, limits, schedule } => output.flips.log_fail(limits, schedule),
+            Self::Rehearsal { rehearsal, limits } => rehearsal.log_fail(limits),
         }
     }
 
@@ -110,6 +120,8 @@ impl Subject<'_> {
             Self::PairErrors { errors, limits, .. } => errors.log_pass(limits),
             Self::Latency { latency, .. } => latency.log_pass(),
             Self::Output { output, limits, .. } => output.flips.log_pass(limits),
+            // So few requests prove nothing.
+            Self::Rehearsal { .. } => 0.0,
         }
     }
 
@@ -123,6 +135,7 @@ impl Subject<'_> {
             Self::PairErrors { errors, .. } => (errors.pairs, errors.only_candidate as f64),
             Self::Latency { latency, .. } => (latency.pairs, latency.slower as f64),
             Self::Output { output, .. } => (output.flips.pairs, output.flips.differing),
+            Self::Rehearsal { rehearsal, .. } => (rehearsal.pairs, rehearsal.only_candidate as f64),
         }
     }
 
@@ -138,6 +151,10 @@ impl Subject<'_> {
             }
             Self::Latency { .. } => (0.5, 0.5),
             Self::Output { limits, .. } => (limits.reject, limits.prove),
+            Self::Rehearsal { rehearsal, limits } => {
+                let tolerated = rehearsal.tolerated(limits);
+                (tolerated, tolerated)
+            }
         }
     }
 
@@ -149,7 +166,10 @@ impl Subject<'_> {
                 stable: live.stable(),
                 excess_below: live.excess_below(),
             }),
-            Self::PairErrors { .. } | Self::Latency { .. } | Self::Output { .. } => None,
+            Self::PairErrors { .. }
+            | Self::Latency { .. }
+            | Self::Output { .. }
+            | Self::Rehearsal { .. } => None,
         }
     }
 }

@@ -221,13 +221,15 @@ impl<'e> Trial<'e> {
 }
 
 fn of_pairs(pairs: &PairEvidence, role: PairErrorsRole) -> impl Iterator<Item = Subject<'_>> {
-    let PairEvidence { gates, schedule, errors, latency, outputs, .. } = pairs;
+    let PairEvidence { gates, schedule, errors, latency, outputs, rehearsal, .. } = pairs;
     let errors = Subject::PairErrors { errors, limits: &gates.errors, role, schedule };
     let latency = Subject::Latency { latency, limits: &gates.latency, schedule };
     let outputs = gates.outputs.iter().flat_map(move |limits| {
         outputs.iter().map(move |output| Subject::Output { output, limits, schedule })
     });
-    [errors, latency].into_iter().chain(outputs)
+    let limits = &gates.errors;
+    let rehearsal = rehearsal.iter().map(move |rehearsal| Subject::Rehearsal { rehearsal, limits });
+    [errors, latency].into_iter().chain(outputs).chain(rehearsal)
 }
 
 fn staked<'w, 'e>(subjects: &'w [Weighed<'e>]) -> impl Iterator<Item = &'w Weighed<'e>> + Clone {

@@ -94,11 +94,13 @@ pub enum Metric {
     Latency,
     /// What they answer.
     Outputs,
+    /// Runs of recorded requests that failed, where the candidate was rehearsed.
+    Rehearsal,
 }
 
 impl Metric {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Errors, Self::PairErrors, Self::Latency, Self::Outputs];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Errors, Self::PairErrors, Self::Latency, Self::Outputs, Self::Rehearsal];
 
     /// The name in the API.
     pub fn name(self) -> &'static str {
@@ -107,6 +109,7 @@ impl Metric {
             Self::PairErrors => "pair-errors",
             Self::Latency => "latency",
             Self::Outputs => "outputs",
+            Self::Rehearsal => "rehearsal",
         }
     }
 }

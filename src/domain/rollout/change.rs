@@ -249,11 +249,15 @@ impl<'r, 'c> Change<'r, 'c> {
             Some(phase @ Phase::Baking(_)) if is_over(phase) => {
                 self.complete(&Actor::Server, "the bake time is over");
             }
+            Some(phase @ Phase::Rehearsing(_)) if is_over(phase) => {
+                self.begin_trial(&Actor::Server, "there was no more time to rehearse it");
+            }
             Some(phase @ (Phase::Shadowing(_) | Phase::Canary(_))) if is_over(phase) => {
                 self.give_up_waiting();
             }
             Some(
                 Phase::Baking(_)
+                | Phase::Rehearsing(_)
                 | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Loading

@@ -21,6 +21,8 @@ pub enum Event {
     LoadFailed(Digest, LoadFailure),
     /// The evidence of the running rollout was judged.
     Judged(Judgement),
+    /// What there was to rehearse the candidate on was run, and nothing was found against it: with what, in words.
+    Rehearsed(String),
     /// The last process died, and it is known of what.
     Crashed(Attribution),
     /// An operator wants something.

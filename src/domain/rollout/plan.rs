@@ -84,6 +84,9 @@ pub struct StepPlan {
 /// The part of a recipe that is about pairs.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct PairPlan {
+    /// How many recorded requests are run on both versions before any others; 0 for none.
+    #[serde(default)]
+    pub rehearse: u64,
     /// The share of requests that become pairs, in every stage.
     pub sample: Sample,
     /// How many pairs the shadow stage needs.
@@ -116,6 +119,14 @@ pub enum OnInconclusive {
 }
 
 impl Plan {
+    /// Whether recorded requests are run on both versions first, where there are any.
+    pub fn has_rehearsal(&self) -> bool {
+        match self.strategy {
+            Strategy::Canary | Strategy::Shadow => self.pairs.rehearse > 0,
+            Strategy::Recreate | Strategy::BlueGreen => false,
+        }
+    }
+
     /// Whether sampled requests are run on both versions before the candidate has any traffic.
     pub fn has_shadow_stage(&self) -> bool {
         match self.strategy {
@@ -142,12 +153,13 @@ impl Plan {
 
     /// How long the rollout may last, apart from the time that it waits for an operator.
     pub fn longest(&self) -> Duration {
+        let rehearsal = if self.has_rehearsal() { self.pairs.max_time } else { Duration::ZERO };
         let shadow = if self.has_shadow_stage() { self.pairs.max_time } else { Duration::ZERO };
         let steps = match self.strategy {
             Strategy::Canary => self.steps.len() as u32,
             Strategy::Recreate | Strategy::BlueGreen | Strategy::Shadow => 0,
         };
-        shadow + self.max_time * steps + self.bake
+        rehearsal + shadow + self.max_time * steps + self.bake
     }
 }
 
@@ -186,6 +198,7 @@ fn unchecked() -> SignatureRule {
 impl Default for PairPlan {
     fn default() -> Self {
         Self {
+            rehearse: 200,
             sample: Sample::Share(0.1),
             min_pairs: 500,
             max_time: Duration::from_secs(60 * 60),

@@ -48,6 +48,9 @@ impl FromStr for RolloutId {
 pub enum Phase {
     /// The candidate is being loaded and warmed up; it has no traffic.
     Loading,
+    /// The candidate has no traffic of its own: recorded requests are run on both versions. It lasts no longer than the
+    /// countdown.
+    Rehearsing(Countdown),
     /// The candidate has no traffic of its own: sampled requests are run on both versions. It lasts no longer than
     /// the countdown.
     Shadowing(Countdown),
@@ -96,8 +99,9 @@ pub enum Outcome {
 
 impl Phase {
     /// Every phase's name, for metrics that must say 0 as well.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "loading",
+        "rehearsing",
         "shadowing",
         "canary",
         "paused",
@@ -114,6 +118,7 @@ impl Phase {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Loading => "loading",
+            Self::Rehearsing(_) => "rehearsing",
             Self::Shadowing(_) => "shadowing",
             Self::Canary(_) => "canary",
             Self::Paused(_) => "paused",
@@ -132,6 +137,7 @@ impl Phase {
         match self {
             Self::Paused(held) => held.stage(),
             Self::Loading
+            | Self::Rehearsing(_)
             | Self::Shadowing(_)
             | Self::Canary(_)
             | Self::Waiting
@@ -146,6 +152,7 @@ impl Phase {
             Self::Canary(step) => step.weight,
             Self::Baking(_) | Self::Ended(Outcome::Completed { .. }) => Weight::ALL,
             Self::Loading
+            | Self::Rehearsing(_)
             | Self::Shadowing(_)
             | Self::Paused(_)
             | Self::Waiting
@@ -159,6 +166,7 @@ impl Phase {
     pub fn is_live(&self) -> bool {
         match self {
             Self::Loading
+            | Self::Rehearsing(_)
             | Self::Shadowing(_)
             | Self::Canary(_)
             | Self::Paused(_)
@@ -171,7 +179,7 @@ impl Phase {
     /// Whether the candidate is loaded beside the stable version, and on trial.
     pub fn is_on_trial(&self) -> bool {
         match self.stage() {
-            Self::Shadowing(_) | Self::Canary(_) | Self::Waiting => true,
+            Self::Rehearsing(_) | Self::Shadowing(_) | Self::Canary(_) | Self::Waiting => true,
             Self::Loading | Self::Paused(_) | Self::Baking(_) | Self::Ended(_) => false,
         }
     }
@@ -179,7 +187,7 @@ impl Phase {
     /// What is left until it gives up, where its time runs.
     pub fn countdown(&self) -> Option<&Countdown> {
         match self {
-            Self::Shadowing(left) | Self::Baking(left) => Some(left),
+            Self::Rehearsing(left) | Self::Shadowing(left) | Self::Baking(left) => Some(left),
             Self::Canary(step) => Some(&step.most),
             Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => None,
         }
@@ -188,7 +196,9 @@ impl Phase {
     /// All of its time that runs.
     pub(super) fn countdowns_mut(&mut self) -> impl Iterator<Item = &mut Countdown> {
         let countdowns = match self {
-            Self::Shadowing(left) | Self::Baking(left) => [Some(left), None],
+            Self::Rehearsing(left) | Self::Shadowing(left) | Self::Baking(left) => {
+                [Some(left), None]
+            }
             Self::Canary(step) => [Some(&mut step.least), Some(&mut step.most)],
             Self::Loading | Self::Paused(_) | Self::Waiting | Self::Ended(_) => [None, None],
         };
@@ -242,6 +252,7 @@ impl Rollout {
                 Some(next.map_or(Weight::ALL, |(_, step)| step.weight))
             }
             Phase::Loading
+            | Phase::Rehearsing(_)
             | Phase::Shadowing(_)
             | Phase::Paused(_)
             | Phase::Waiting
@@ -294,6 +305,7 @@ impl Transition {
         match self.rollout.phase {
             Phase::Ended(Outcome::Aborted | Outcome::RolledBack) => true,
             Phase::Loading
+            | Phase::Rehearsing(_)
             | Phase::Shadowing(_)
             | Phase::Canary(_)
             | Phase::Paused(_)

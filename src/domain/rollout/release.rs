@@ -93,6 +93,8 @@ pub struct Context<'c> {
     pub plan: &'c Plan,
     /// The number for a rollout that begins.
     pub next_id: RolloutId,
+    /// Whether there are recorded requests of the model, which a candidate can be rehearsed on.
+    pub has_recordings: bool,
 }
 
 impl Release {
@@ -109,6 +111,7 @@ impl Release {
             Event::Loaded(digest) => change.loaded(digest),
             Event::LoadFailed(digest, failure) => change.load_failed(digest, failure),
             Event::Judged(judgement) => change.judged(&judgement),
+            Event::Rehearsed(reason) => change.rehearsed(&reason),
             Event::Crashed(attribution) => change.crashed(&attribution),
             Event::Command(command) => change.command(command)?,
             Event::Withdrawn { actor, reason } => change.withdraw(&actor, &reason),

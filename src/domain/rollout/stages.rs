@@ -20,12 +20,44 @@ impl Change<'_, '_> {
         };
         if !needs_trial {
             self.go_live(&Actor::Server, "loaded and warm; it has all traffic");
-        } else if rollout.plan.has_shadow_stage() {
-            let shadowing = Countdown::start(rollout.plan.pairs.max_time, self.context.now);
-            let reason = "loaded and warm; sampled requests are run on it as well";
-            self.enter(Phase::Shadowing(shadowing), &Actor::Server, reason);
+        } else if !rollout.plan.has_rehearsal() {
+            self.begin_trial(&Actor::Server, "loaded and warm");
+        } else if self.context.has_recordings {
+            let rehearsing = Countdown::start(rollout.plan.pairs.max_time, self.context.now);
+            let reason = "loaded and warm; recorded requests are run on it first";
+            self.enter(Phase::Rehearsing(rehearsing), &Actor::Server, reason);
         } else {
-            self.lead_on(&Actor::Server, "loaded and warm");
+            let reason = "loaded and warm; there are no recorded requests to rehearse it on";
+            self.begin_trial(&Actor::Server, reason);
+        }
+    }
+
+    /// Recorded requests have shown what they can.
+    pub(super) fn rehearsed(&mut self, reason: &str) {
+        match self.release.live().map(|rollout| &rollout.phase) {
+            Some(Phase::Rehearsing(_)) => self.begin_trial(&Actor::Server, reason),
+            Some(
+                Phase::Loading
+                | Phase::Shadowing(_)
+                | Phase::Canary(_)
+                | Phase::Paused(_)
+                | Phase::Waiting
+                | Phase::Baking(_)
+                | Phase::Ended(_),
+            )
+            | None => {}
+        }
+    }
+
+    /// The first stage with live requests.
+    pub(super) fn begin_trial(&mut self, actor: &Actor, reason: &str) {
+        let Some(Rollout { plan, .. }) = &self.release.rollout else { return };
+        if plan.has_shadow_stage() {
+            let shadowing = Countdown::start(plan.pairs.max_time, self.context.now);
+            let reason = format!("{reason}; sampled requests are run on it as well");
+            self.enter(Phase::Shadowing(shadowing), actor, &reason);
+        } else {
+            self.lead_on(actor, reason);
         }
     }
 
@@ -36,7 +68,8 @@ impl Change<'_, '_> {
         match (phase, judgement.decision) {
             (Phase::Loading | Phase::Ended(_), _) => {}
             (
-                Phase::Shadowing(_)
+                Phase::Rehearsing(_)
+                | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Waiting
                 | Phase::Paused(_)
@@ -62,12 +95,18 @@ impl Change<'_, '_> {
                     rollout.proven = true;
                 }
             }
+            // A few recorded requests cannot prove much: what they show counts in the stages to come.
             (
-                Phase::Shadowing(_) | Phase::Canary(_) | Phase::Waiting | Phase::Paused(_),
+                Phase::Rehearsing(_)
+                | Phase::Shadowing(_)
+                | Phase::Canary(_)
+                | Phase::Waiting
+                | Phase::Paused(_),
                 Decision::Pass,
             )
             | (
-                Phase::Shadowing(_)
+                Phase::Rehearsing(_)
+                | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Waiting
                 | Phase::Paused(_)
@@ -117,6 +156,7 @@ impl Change<'_, '_> {
                 (after, Phase::Canary(CanaryStep { most: Countdown::start(after, now), ..step }))
             }
             Phase::Loading
+            | Phase::Rehearsing(_)
             | Phase::Paused(_)
             | Phase::Waiting
             | Phase::Baking(_)
@@ -161,12 +201,14 @@ impl Change<'_, '_> {
 
     /// On to the next step or stage, or to the end. What was held goes on.
     pub(super) fn promote(&mut self, full: bool, actor: &Actor, reason: &str) {
+        let stage = self.release.live().map(|rollout| rollout.phase.stage());
+        let is_rehearsing = matches!(stage, Some(Phase::Rehearsing(_)));
         if !self.release.is_baking() {
-            if !full {
-                self.lead_on(actor, reason);
-                return;
+            match full {
+                true => self.go_live(actor, reason),
+                false if is_rehearsing => return self.begin_trial(actor, reason),
+                false => return self.lead_on(actor, reason),
             }
-            self.go_live(actor, reason);
         }
         // A version without a bake is done already.
         if self.release.is_baking() {

@@ -93,7 +93,12 @@ impl Release {
         let mut verbs = Vec::new();
         match self.rollout().map(|rollout| &rollout.phase) {
             Some(Phase::Loading) => verbs.push(Verb::Abort),
-            Some(phase @ (Phase::Shadowing(_) | Phase::Canary(_) | Phase::Baking(_))) => {
+            Some(
+                phase @ (Phase::Rehearsing(_)
+                | Phase::Shadowing(_)
+                | Phase::Canary(_)
+                | Phase::Baking(_)),
+            ) => {
                 verbs.extend([Verb::Promote, Verb::Pause]);
                 verbs.extend(verbs_of_stage(phase));
             }
@@ -144,6 +149,7 @@ fn verbs_of_stage(stage: &Phase) -> &'static [Verb] {
         Phase::Canary(_) => &[Verb::Weight, Verb::Abort],
         Phase::Baking(_) => &[Verb::Abort, Verb::Undo],
         Phase::Loading
+        | Phase::Rehearsing(_)
         | Phase::Shadowing(_)
         | Phase::Paused(_)
         | Phase::Waiting

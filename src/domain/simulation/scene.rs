@@ -129,6 +129,7 @@ impl<'s> Play<'s> {
     fn step(&mut self, event: Event, id: u8) {
         let wall = WallTime(self.now.as_millis() as u64);
         let context = Context {
+            has_recordings: false,
             now: Moment { monotonic: self.now, wall },
             plan: self.scene.plan,
             next_id: RolloutId(id.into()),
@@ -236,6 +237,7 @@ impl<'s> Play<'s> {
             Some(Phase::Ended(_) | Phase::Waiting) | None => true,
             Some(
                 Phase::Loading
+                | Phase::Rehearsing(_)
                 | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Paused(_)
@@ -253,6 +255,7 @@ impl<'s> Play<'s> {
             Some(
                 Phase::Ended(Outcome::Aborted | Outcome::Superseded | Outcome::Refused)
                 | Phase::Loading
+                | Phase::Rehearsing(_)
                 | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Paused(_),
@@ -278,6 +281,7 @@ impl<'s> Play<'s> {
                     Outcome::RolledBack | Outcome::Aborted | Outcome::Superseded | Outcome::Refused,
                 )
                 | Phase::Loading
+                | Phase::Rehearsing(_)
                 | Phase::Shadowing(_)
                 | Phase::Canary(_)
                 | Phase::Paused(_)

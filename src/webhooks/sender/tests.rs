@@ -87,7 +87,8 @@ fn begin_rollout(number: u64, now: Moment) -> (Release, Transition) {
     let seen =
         Seen { place: Place::Labelled("1".parse().unwrap()), digest: Digest::from_bytes([1; 32]) };
     let mut release = Release::default();
-    let context = Context { now, plan: &Plan::default(), next_id: RolloutId(number) };
+    let context =
+        Context { now, plan: &Plan::default(), next_id: RolloutId(number), has_recordings: false };
     let step = release.step(Event::Seen(vec![seen]), context).unwrap();
     (release, step.transitions.into_iter().next().unwrap())
 }

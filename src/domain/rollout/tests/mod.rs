@@ -11,6 +11,7 @@ mod crashes;
 mod quarantine;
 mod random;
 mod recreate;
+mod rehearsal;
 mod shadow;
 mod signature;
 mod withdrawn;
@@ -24,13 +25,15 @@ struct Story {
     plan: Plan,
     next_id: u64,
     told: Vec<Transition>,
+    has_recordings: bool,
 }
 
 impl Story {
     fn new() -> Self {
         let plan = Plan { bake: 10 * MINUTE, keep_previous: 60 * MINUTE, ..Plan::default() };
         let release = Release::default();
-        Self { release, clock: MINUTE, plan, next_id: 1, told: Vec::new() }
+        let (told, has_recordings) = (Vec::new(), false);
+        Self { release, clock: MINUTE, plan, next_id: 1, told, has_recordings }
     }
 
     fn now(&self) -> Moment {
@@ -38,8 +41,8 @@ impl Story {
     }
 
     fn tell(&mut self, event: Event) -> Result<(), CommandRefused> {
-        let context =
-            Context { now: self.now(), plan: &self.plan, next_id: RolloutId(self.next_id) };
+        let (next_id, has_recordings) = (RolloutId(self.next_id), self.has_recordings);
+        let context = Context { now: self.now(), plan: &self.plan, next_id, has_recordings };
         let step = self.release.step(event, context)?;
         if step.used.is_some() {
             self.next_id += 1;

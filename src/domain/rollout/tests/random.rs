@@ -46,6 +46,7 @@ fn any_event() -> impl proptest::strategy::Strategy<Value = Event> {
         1 => content.clone().prop_map(|content| {
             Event::LoadFailed(digest(content), LoadFailure::NoRoom("too large".to_owned()))
         }),
+        4 => Just(Event::Rehearsed("nothing against it".to_owned())),
         1 => Just(Event::RoomMade),
         1 => Just(Event::SettingsChanged),
         1 => (content.clone(), 1..8u64, proptest::bool::ANY).prop_map(|(content, rollout, is_marked)| {
@@ -77,8 +78,8 @@ fn leads_on(event: &Event) -> bool {
             matches!(command.verb, Verb::Promote | Verb::Weight)
         }
         Event::Judged(judgement) => judgement.decision == Decision::Pass,
-        // It is loaded, or the plan promotes when no verdict comes.
-        Event::Loaded(_) => true,
+        // It is loaded, or rehearsed, or the plan promotes when no verdict comes.
+        Event::Loaded(_) | Event::Rehearsed(_) => true,
         Event::Seen(_)
         | Event::Gone(_)
         | Event::AllGone
@@ -103,6 +104,7 @@ proptest! {
             Just(Strategy::Recreate)
         ],
         min_pairs in prop_oneof![Just(0), Just(500)],
+        has_recordings in proptest::bool::ANY,
         rule in prop_oneof![
             Just(SignatureRule::Strict),
             Just(SignatureRule::Additive),
@@ -112,6 +114,7 @@ proptest! {
         let mut story = Story::new();
         story.plan.strategy = strategy;
         story.plan.pairs.min_pairs = min_pairs;
+        story.has_recordings = has_recordings;
         story.plan.signature = rule;
         for (event, minutes) in events {
             story.clock += Duration::from_secs(minutes * 60);

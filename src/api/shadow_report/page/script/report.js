@@ -56,8 +56,9 @@ function parts(report) {
 
 function samplingSentence({ sampling }) {
   if (!sampling) return undefined;
-  const { rate, eligible, sampled, executed } = sampling;
-  return `${percentText(rate)} of requests are drawn: ${countText(sampled)} of ${countText(eligible)} so far, of which ${countText(executed)} were run on both versions.`;
+  const { rate, eligible, sampled, executed, rehearsed } = sampling;
+  const recorded = isNumber(rehearsed) && rehearsed > 0 ? `; ${countText(rehearsed)} of them were recorded before` : "";
+  return `${percentText(rate)} of requests are drawn: ${countText(sampled)} of ${countText(eligible)} so far, of which ${countText(executed)} were run on both versions${recorded}.`;
 }
 
 /** Links to the parts, where there are enough to lose oneself. */
