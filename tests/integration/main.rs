@@ -7,6 +7,7 @@ mod architecture;
 mod admin;
 mod admin_guard;
 mod bad_requests;
+mod batching;
 mod canary;
 mod canary_commands;
 mod canary_restart;
