@@ -16,7 +16,7 @@ use self::listeners::Listeners;
 use crate::api::{
     Api, ApiParts, Bodies, ConnectionLimits, Connections, Guard, LoadingTimes, PageLinks, Readiness,
 };
-use crate::capture::{Capture, CaptureThread, Recordings};
+use crate::capture::{Capture, RecorderThread, Recordings};
 use crate::config::ServerConfig;
 use crate::delivery::{
     Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
@@ -46,7 +46,7 @@ pub struct App {
     api: Api,
     ending: watch::Sender<bool>,
     inbox: Inbox,
-    capturing: CaptureThread,
+    capturing: RecorderThread,
     hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
     guard: Guard,

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::place::Series;
+use crate::domain::rollout::RolloutId;
 use crate::domain::tensor::Tensor;
 use crate::domain::time::WallTime;
 use crate::serving::{Outputs, Servable};
@@ -20,16 +22,28 @@ use crate::telemetry::metrics::capture::Dropped;
 pub(super) struct Job {
     pub(super) servable: Arc<Servable>,
     pub(super) inputs: Arc<Vec<Tensor>>,
-    pub(super) outputs: Arc<Outputs>,
+    /// None where there is nothing that could be held against another answer.
+    pub(super) outputs: Option<Arc<Outputs>>,
+    /// The rollout that it is to be run for.
+    pub(super) rollout: Option<RolloutId>,
+    pub(super) number: u64,
     pub(super) priority: u64,
     pub(super) time: WallTime,
-    pub(super) bytes: usize,
 }
 
 impl Job {
     /// About how much memory its tensors take while it waits.
-    pub(super) fn bytes_of(inputs: &[Tensor], outputs: &Outputs) -> usize {
-        inputs.iter().map(Tensor::bytes).sum::<usize>() + outputs.held_bytes()
+    fn bytes(&self) -> usize {
+        let outputs = self.outputs.as_ref().map_or(0, |outputs| outputs.held_bytes());
+        self.inputs.iter().map(Tensor::bytes).sum::<usize>() + outputs
+    }
+
+    /// With what it belongs together.
+    pub(super) fn series(&self) -> Series {
+        match self.rollout {
+            Some(rollout) => Series::Rollout(rollout),
+            None => Series::Model(self.servable.model().clone()),
+        }
     }
 }
 
@@ -59,7 +73,7 @@ impl Queue {
 
     /// Adds a job, or drops it and says why. Never waits.
     pub(super) fn offer(&self, job: Job) -> Result<(), Dropped> {
-        let bytes = job.bytes;
+        let bytes = job.bytes();
         if bytes > self.max_bytes {
             return Err(Dropped::Size);
         }
@@ -101,7 +115,7 @@ impl Queue {
 
     fn pop(&self) -> Option<Job> {
         let job = self.slots.pop()?;
-        self.bytes.fetch_sub(job.bytes, Ordering::AcqRel);
+        self.bytes.fetch_sub(job.bytes(), Ordering::AcqRel);
         Some(job)
     }
 
@@ -134,10 +148,9 @@ mod tests {
     /// A job of so many bytes.
     fn job(servable: &Arc<Servable>, bytes: usize) -> Job {
         let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
-        let (inputs, outputs) = (Arc::new(vec![input]), Arc::new(Outputs::none()));
-        let bytes = Job::bytes_of(&inputs, &outputs);
-        let (servable, priority, time) = (servable.clone(), 0, WallTime(0));
-        Job { servable, inputs, outputs, priority, time, bytes }
+        let (inputs, outputs) = (Arc::new(vec![input]), Some(Arc::new(Outputs::none())));
+        let (servable, rollout, time) = (servable.clone(), None, WallTime(0));
+        Job { servable, inputs, outputs, rollout, number: 0, priority: 0, time }
     }
 
     #[test]
@@ -149,7 +162,7 @@ mod tests {
         assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
         assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
         assert_eq!(queue.offer(job(&servable, 0)), Err(Dropped::QueueFull));
-        assert_eq!(queue.take(Duration::ZERO).map(|job| job.bytes), Some(60), "the first one");
+        assert_eq!(queue.take(Duration::ZERO).map(|job| job.bytes()), Some(60), "the first one");
         assert_eq!(queue.offer(job(&servable, 60)), Ok(()), "there is room again");
     }
 

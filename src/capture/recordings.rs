@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::place::{Place, Series};
 use super::record::{Recording, decode};
 use super::segment::{self, HEADER};
 use super::shelf::{list, segment_path};
@@ -35,12 +36,18 @@ impl Recordings {
     /// # Errors
     /// What the system says of the folder.
     pub fn models(state: &Path) -> io::Result<Vec<ModelName>> {
-        Ok(list(&super::folder(state))?.into_keys().collect())
+        let series = list(&Place::captures(state))?.into_keys();
+        let model = |series| match series {
+            Series::Model(model) => Some(model),
+            Series::Rollout(_) => None,
+        };
+        Ok(series.filter_map(model).collect())
     }
 
     /// Whether there are any of a model, in the state folder of a server, as far as the folder tells.
     pub fn are_there(state: &Path, model: &ModelName) -> bool {
-        list(&super::folder(state)).is_ok_and(|known| known.contains_key(model))
+        let series = Series::Model(model.clone());
+        list(&Place::captures(state)).is_ok_and(|known| known.contains_key(&series))
     }
 
     /// Those of a model that are there now, in the state folder of a server. There may be none.
@@ -48,11 +55,11 @@ impl Recordings {
     /// # Errors
     /// What the system says of the folder and its files.
     pub fn open(state: &Path, model: &ModelName) -> io::Result<Self> {
-        let folder = super::folder(state);
-        let numbers = list(&folder)?.remove(model).unwrap_or_default();
+        let (place, series) = (Place::captures(state), Series::Model(model.clone()));
+        let numbers = list(&place)?.remove(&series).unwrap_or_default();
         let mut segments = Vec::new();
         for number in numbers {
-            match File::open(segment_path(&folder, model, number)) {
+            match File::open(segment_path(&place, &series, number)) {
                 Ok(file) => {
                     let length = file.metadata()?.len();
                     segments.push(Opened { file, length });

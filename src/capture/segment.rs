@@ -16,11 +16,11 @@ use std::ops::Range;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// How each segment begins; the last byte is the format.
-const MAGIC: [u8; 8] = *b"GRCAPT\n\x01";
+const MAGIC: [u8; 8] = *b"GRCAPT\n\x02";
 /// The length of a segment's beginning.
 pub(super) const HEADER: usize = 24;
 /// What stands before each record.
-const FRAME: usize = 12;
+pub(super) const FRAME: usize = 12;
 
 /// The beginning of a segment whose records were drawn below `bound`.
 pub(super) fn header(bound: u64) -> [u8; HEADER] {
@@ -76,6 +76,12 @@ pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
+/// How long a frame is, by its beginning.
+pub(super) fn length(frame: &[u8]) -> Option<u64> {
+    let length = u32::from_le_bytes(frame.get(..4)?.try_into().ok()?);
+    Some(FRAME as u64 + u64::from(length))
+}
+
 /// The record in a frame.
 pub(super) fn record(frame: &[u8]) -> &[u8] {
     frame.get(FRAME..).unwrap_or_default()
@@ -84,6 +90,17 @@ pub(super) fn record(frame: &[u8]) -> &[u8] {
 /// The first record of a segment of which not all bytes need be there; also when the record is not whole.
 pub(super) fn first_record(segment: &[u8]) -> Option<&[u8]> {
     segment.get(HEADER + FRAME..)
+}
+
+/// What is behind the first so many frames.
+pub(super) fn behind(bytes: &[u8], count: u64) -> &[u8] {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let end = count.checked_sub(1).map(|last| frames(bytes).nth(last).map(|frame| frame.end));
+    match end {
+        None => bytes,
+        Some(Some(end)) => &bytes[end..],
+        Some(None) => &[],
+    }
 }
 
 /// The frames whose records are wanted.

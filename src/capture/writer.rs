@@ -5,21 +5,22 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::ledger::Ledger;
+use super::place::{Place, Series};
 use super::queue::{Job, Queue};
 use super::record::{self, Answered, Part, Rule, encode};
 use super::segment::{self, add_frame};
 use super::shelf::{Addition, Shelf};
-use crate::domain::model::ModelName;
+use super::stock::LostBy;
 use crate::domain::retention::raised;
 use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
 use crate::system::thread;
-use crate::telemetry::metrics::capture::{CaptureMeter, Dropped};
+use crate::telemetry::metrics::capture::Dropped;
 
 /// Between two writes, at most.
 const FLUSH: Duration = Duration::from_millis(400);
@@ -37,13 +38,13 @@ pub(super) struct Writer {
     /// What it is where there is room.
     pub(super) ceiling: u64,
     pub(super) rule: Rule,
-    pub(super) folder: PathBuf,
+    pub(super) place: Place,
     pub(super) max_bytes: u64,
     pub(super) max_age: Duration,
-    pub(super) meter: Arc<CaptureMeter>,
+    pub(super) ledger: Ledger,
 }
 
-/// Records of one model that are not written yet.
+/// Records of one series that are not written yet.
 #[derive(Debug)]
 struct Pending {
     frames: Vec<u8>,
@@ -56,7 +57,7 @@ struct Pending {
 struct Desk<'w> {
     writer: &'w Writer,
     shelf: Option<Shelf>,
-    pending: HashMap<ModelName, Pending>,
+    pending: HashMap<Series, Pending>,
     bytes: usize,
     /// Since when the first of them waits.
     since: Option<Instant>,
@@ -67,15 +68,15 @@ struct Desk<'w> {
 }
 
 impl Writer {
-    /// Works until the queue is ended and empty.
-    pub(super) fn run(self) {
+    /// Works until the queue is ended and empty. `shelf` is what is there, where somebody has looked already.
+    pub(super) fn run(self, shelf: Option<Shelf>) {
         // One that only ran when a core is free would write nothing on a busy server, and the sample would be of quiet
         // times.
         thread::let_others_go_first();
         let now = Instant::now();
         let mut desk = Desk {
             writer: &self,
-            shelf: None,
+            shelf,
             pending: HashMap::new(),
             bytes: 0,
             since: None,
@@ -97,6 +98,7 @@ impl Writer {
             if is_over {
                 return;
             }
+            desk.clear();
             if desk.looked.elapsed() >= self.between_looks() {
                 desk.look();
             }
@@ -117,17 +119,24 @@ impl Writer {
 
 impl Desk<'_> {
     fn add(&mut self, job: &Job) {
+        let (series, ledger) = (job.series(), &self.writer.ledger);
+        if !ledger.is_wanted(&series) {
+            return;
+        }
         if job.priority >= self.writer.bound.load(Ordering::Relaxed) {
-            return; // the bound was lowered meanwhile
+            // The bound was lowered meanwhile.
+            return ledger.gone(&series, 1, LostBy::Room);
         }
         let servable = &job.servable;
         let signature = servable.signature();
         let named = |name, value| Part { name, value };
         let inputs = signature.inputs.iter().zip(job.inputs.iter());
-        let outputs = signature.outputs.iter().zip(job.outputs.views());
+        let outputs = job.outputs.iter().flat_map(|outputs| outputs.views());
+        let outputs = signature.outputs.iter().zip(outputs);
         let answered = Answered {
             time: job.time,
             priority: job.priority,
+            number: job.number,
             version: servable.version(),
             digest: servable.digest(),
             inputs: inputs
@@ -135,7 +144,7 @@ impl Desk<'_> {
                 .collect(),
             outputs: outputs.map(|(spec, value)| named(spec.name(), value)).collect(),
         };
-        let pending = self.pending.entry(servable.model().clone()).or_insert_with(|| Pending {
+        let pending = self.pending.entry(series.clone()).or_insert_with(|| Pending {
             frames: Vec::new(),
             count: 0,
             oldest: job.time,
@@ -146,8 +155,7 @@ impl Desk<'_> {
         let bytes = pending.frames.len() - before;
         if !fits || bytes as u64 > self.writer.a_part() {
             pending.frames.truncate(before);
-            self.writer.meter.dropped(Dropped::Size, 1);
-            return;
+            return ledger.dropped(&series, Dropped::Size, 1);
         }
         pending.count += 1;
         self.bytes += bytes;
@@ -160,18 +168,19 @@ impl Desk<'_> {
         (self.bytes, self.since) = (0, None);
         let made = self.make_room(&mut pending);
         let mut written = made;
-        for (model, of_model) in pending.into_iter().filter(|(_, pending)| pending.count > 0) {
-            let bound = self.writer.bound.load(Ordering::Relaxed);
-            let Pending { frames, count, oldest } = of_model;
-            let addition = Addition { frames: &frames, oldest, bound };
+        let Writer { bound, ledger, .. } = self.writer;
+        for (series, of_series) in pending.into_iter().filter(|(_, pending)| pending.count > 0) {
+            let bound = bound.load(Ordering::Relaxed);
+            let Pending { frames, count, oldest } = of_series;
+            let addition = Addition { frames: &frames, records: count, oldest, bound };
             let added = match (&written, &mut self.shelf) {
-                (Ok(()), Some(shelf)) => shelf.add(&model, &addition),
+                (Ok(()), Some(shelf)) => shelf.add(&series, &addition),
                 (Ok(()), None) | (Err(_), _) => Err(io::ErrorKind::Other.into()),
             };
             match added {
-                Ok(()) => self.writer.meter.recorded(&model, count),
+                Ok(()) => ledger.recorded(&series, count),
                 Err(error) => {
-                    self.writer.meter.dropped(Dropped::Disk, count);
+                    ledger.dropped(&series, Dropped::Disk, count);
                     written = written.and(Err(error));
                 }
             }
@@ -180,8 +189,8 @@ impl Desk<'_> {
     }
 
     /// Makes room for what waits, where there is too little.
-    fn make_room(&mut self, pending: &mut HashMap<ModelName, Pending>) -> io::Result<()> {
-        let Writer { max_bytes, bound, .. } = self.writer;
+    fn make_room(&mut self, pending: &mut HashMap<Series, Pending>) -> io::Result<()> {
+        let Writer { max_bytes, bound, ledger, .. } = self.writer;
         let shelf = self.shelf()?;
         let coming: usize = pending.values().map(|pending| pending.frames.len()).sum();
         // Each may need the beginning of a file as well.
@@ -192,25 +201,43 @@ impl Desk<'_> {
         }
         let most = max_bytes / 4 * 3;
         let coming = pending.values().map(|pending| &pending.frames[..]);
-        let lowered = shelf.shrink(bound.load(Ordering::Relaxed), most, coming)?;
+        let lowered = ledger.while_changing(shelf, |shelf| {
+            shelf.shrink(bound.load(Ordering::Relaxed), most, coming)
+        })?;
         bound.store(lowered, Ordering::Relaxed);
-        for pending in pending.values_mut() {
-            let is_below = |record: &[u8]| {
-                record::head(record).is_some_and(|(_, priority)| priority < lowered)
-            };
+        for (series, pending) in pending {
+            let is_below =
+                |record: &[u8]| record::head(record).is_some_and(|head| head.priority < lowered);
             pending.frames = segment::retain(&pending.frames, is_below);
-            pending.count = segment::frames(&pending.frames).count() as u64;
+            let count = segment::frames(&pending.frames).count() as u64;
+            ledger.gone(series, pending.count - count, LostBy::Room);
+            pending.count = count;
         }
         Ok(())
     }
 
+    /// Removes what is not needed any more.
+    fn clear(&mut self) {
+        let ledger = &self.writer.ledger;
+        if !ledger.has_orders() {
+            return;
+        }
+        self.pending.retain(|series, _| ledger.is_wanted(series));
+        let cleared = self.shelf().and_then(|shelf| {
+            ledger.taken(shelf);
+            shelf.remove(|series, number, records| ledger.is_done_with(series, number, records))
+        });
+        self.tell(cleared);
+    }
+
     /// What is on disk; looked at with the first need, and again after a failure.
     fn shelf(&mut self) -> io::Result<&mut Shelf> {
-        let Writer { folder, max_bytes, max_age, bound, ceiling, .. } = self.writer;
+        let Writer { place, max_bytes, max_age, bound, ceiling, ledger, .. } = self.writer;
         let shelf = match self.shelf.take() {
             Some(shelf) => shelf,
             None => {
-                let shelf = Shelf::open(folder, *max_bytes, *max_age)?;
+                let mut shelf = Shelf::open(place.clone(), *max_bytes, *max_age)?;
+                ledger.opened(&mut shelf)?;
                 // What is there was drawn below a bound that had been lowered: it goes on from there.
                 if let Some(lowered) = shelf.bound().filter(|_| shelf.bytes() > max_bytes / 2) {
                     bound.store(lowered.min(*ceiling), Ordering::Relaxed);
@@ -224,8 +251,11 @@ impl Desk<'_> {
     /// Removes what is too old, and takes more again where there is plenty of room.
     fn look(&mut self) {
         self.looked = Instant::now();
+        let ledger = &self.writer.ledger;
         let expired = self.shelf().and_then(|shelf| {
-            shelf.expire(WallTime::from(SystemTime::now()))?;
+            ledger.taken(shelf);
+            let gone = shelf.expire(WallTime::from(SystemTime::now()))?;
+            gone.iter().for_each(|(series, count)| ledger.gone(series, *count, LostBy::Age));
             Ok(shelf.bytes())
         });
         match expired {
@@ -234,12 +264,14 @@ impl Desk<'_> {
                 let now = bound.load(Ordering::Relaxed);
                 // Slowly: what the next bound leads to shows only after a while.
                 let is_time = self.raised.elapsed() >= *max_age / 8;
-                if bytes < max_bytes / 2 && now < *ceiling && is_time {
+                if bytes < max_bytes / 2 && now < *ceiling && (is_time || bytes == 0) {
                     self.flush(); // it was drawn below the old one
-                    bound.store(raised(now, *ceiling), Ordering::Relaxed);
+                    // Where nothing is left there is nothing to be fair to.
+                    let raised = if bytes == 0 { *ceiling } else { raised(now, *ceiling) };
+                    bound.store(raised, Ordering::Relaxed);
                     self.raised = self.looked;
                 }
-                self.writer.meter.bytes(bytes);
+                self.tell(Ok(()));
             }
             Err(error) => self.tell(Err(error)),
         }
@@ -250,22 +282,20 @@ impl Desk<'_> {
         match written {
             Ok(()) if self.is_out => {
                 self.is_out = false;
-                tracing::info!("requests are recorded again");
+                tracing::info!("{}", self.writer.ledger.works_again());
             }
             Ok(()) => {}
             Err(error) => {
                 // It may be as it was left, or not: look again.
                 self.shelf = None;
                 if !std::mem::replace(&mut self.is_out, true) {
-                    tracing::warn!(
-                        "requests cannot be recorded in `{}`: {error}; they are answered all the same. Make room there, or lower `capture.max_bytes`: recording goes on by itself",
-                        self.writer.folder.display()
-                    );
+                    let folder = self.writer.place.folder().display();
+                    tracing::warn!("{}", self.writer.ledger.cannot_write(&folder, &error));
                 }
             }
         }
         if let Some(shelf) = &self.shelf {
-            self.writer.meter.bytes(shelf.bytes());
+            self.writer.ledger.shows(shelf);
         }
     }
 }

@@ -165,8 +165,8 @@ impl LogConfig {
 #[cfg(test)]
 mod tests {
     use super::super::layers::Overlay;
-    use super::super::value::TimeWindow;
     use super::*;
+    use crate::domain::quiet::TimeWindow;
     use proptest::prelude::*;
     use std::path::Path;
 

@@ -59,7 +59,7 @@ impl ServerConfig {
         if findings.is_clean() {
             config.refuse_clashes(&mut findings);
         }
-        config.inactive = inactive::of_server(&findings);
+        config.inactive = inactive::of_server(&config, &findings);
         findings.into_result().map(|()| config)
     }
 
@@ -356,14 +356,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_without_effect_is_warned_about_once_a_table() {
-        let text = "[shadow]\nmode = 'deferred'\nwindow = '22:00-06:00'\n[http]\nmax_body = 5\n\
-                    [[webhooks]]\nurl = 'http://x'\n[capture]\nmode = 'off'";
-        let variables = [("GREENROOM_CAPTURE__SAMPLE", "0.5")];
-        let config = load(text, &variables, &Overrides::default()).unwrap();
-        insta::assert_snapshot!(config.inactive.join("\n"), @r#"
-        this version does not act on `shadow.mode` (greenroom.toml:2), `shadow.window` (greenroom.toml:3) yet
-        "#);
+    fn what_is_set_without_effect_is_warned_about() {
+        let warnings = |text: &str| load(text, &[], &Overrides::default()).unwrap().inactive;
+        let window = "[shadow]\nwindow = '22:00-06:00'\n";
+        insta::assert_snapshot!(warnings(window).join("\n"), @r#"`shadow.window` (greenroom.toml:2) is for `shadow.mode = "deferred"` alone"#);
+        assert_eq!(warnings(&format!("{window}mode = 'deferred'")), Vec::<String>::new());
     }
 
     proptest! {

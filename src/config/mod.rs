@@ -10,8 +10,8 @@
 //! How it is made: `source` turns text into a tree with origins, `layers` are the environment and the
 //! flags, a `section` reads typed keys out of both and remembers what it was asked for (that is how it
 //! knows which keys are unknown and which known one is near), `value` has the kinds of values, and
-//! `keys`, `model`, `rollout` and `gates` say what the keys are. `inactive` lists what this version
-//! understands but does not act on yet. `triton` understands `config.pbtxt`, and `texts` lays `model.toml` over it.
+//! `keys`, `model`, `rollout` and `gates` say what the keys are. `inactive` knows what has no effect beside
+//! other settings. `triton` understands `config.pbtxt`, and `texts` lays `model.toml` over it.
 
 mod error;
 mod gates;
@@ -45,4 +45,3 @@ pub use texts::{Beside, ModelTexts, SettingsText};
 pub use triton::{
     Declared, DeclaredTensor, Fill, Outline, WARM_UP_FOLDER, WarmUpInput, WarmUpSample,
 };
-pub use value::TimeWindow;

@@ -38,7 +38,6 @@ pub(super) struct Findings {
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) origin: Origin,
-    pub(super) value: Value,
 }
 
 impl Section<'_> {
@@ -141,7 +140,7 @@ impl Section<'_> {
         entry: &Entry,
         parse: impl Fn(&Entry) -> Parsed<T>,
     ) -> Option<T> {
-        let setting = Setting { origin: entry.origin.clone(), value: entry.value.clone() };
+        let setting = Setting { origin: entry.origin.clone() };
         self.findings.set.insert(path.to_owned(), setting);
         parse(entry).map_err(|wrong| self.findings.refuse(path, wrong)).ok()
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::TimeWindow;
+use crate::domain::quiet::TimeWindow;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -123,7 +123,7 @@ pub struct RepositoryConfig {
 pub struct ShadowConfig {
     /// When pairs run (live).
     pub mode: ShadowMode,
-    /// When deferred pairs may run besides quiet times (none).
+    /// When deferred pairs run besides quiet times, by the clock of the machine (none).
     pub window: Option<TimeWindow>,
     /// Pairs per second (100).
     pub max_rps: f64,

@@ -83,20 +83,6 @@ impl Value {
         }
     }
 
-    /// Whether the value is this word, or this switch.
-    pub(super) fn says(&self, word: &str) -> bool {
-        match self {
-            Value::Text(text) | Value::Word(text) => text == word,
-            Value::Switch(on) => on.to_string() == word,
-            Value::Path(_)
-            | Value::Integer(_)
-            | Value::Float(_)
-            | Value::List(_)
-            | Value::Table(_)
-            | Value::Other(_) => false,
-        }
-    }
-
     fn written(&self) -> String {
         match self {
             Value::Text(text) => format!("{text:?}"),

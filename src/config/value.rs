@@ -13,17 +13,9 @@ use ureq::http::Uri;
 
 use super::error::{Origin, printable};
 use super::source::{Entry, Value};
+use crate::domain::quiet::TimeWindow;
 use crate::domain::sampling::Sample;
 use crate::domain::weight::Weight;
-
-/// A time of each day, by the clock on the wall; over midnight where it ends before it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeWindow {
-    /// When it opens, in minutes since midnight.
-    pub start: u16,
-    /// When it closes, in minutes since midnight; never the same as `start`.
-    pub end: u16,
-}
 
 /// The meaning of a value, or why it has none.
 pub(super) type Parsed<T> = Result<T, Wrong>;

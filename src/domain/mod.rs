@@ -11,6 +11,7 @@ pub mod batching;
 pub mod comparison;
 pub mod lifecycle;
 pub mod model;
+pub mod quiet;
 pub mod recall;
 pub mod retention;
 pub mod retrying;

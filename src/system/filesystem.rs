@@ -37,6 +37,30 @@ pub fn sharing(folder: &Path) -> io::Result<Sharing> {
     }
 }
 
+/// How many bytes can still be written to the disk that a folder is on.
+///
+/// # Errors
+/// What the system says when the folder is not there.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: all zeros is a valid `statvfs`; the call reads a string that ends with a zero byte, and writes
+    // nothing but the one struct.
+    let (outcome, answer) = unsafe {
+        let mut answer: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(folder.as_ptr(), &raw mut answer), answer)
+    };
+    match outcome {
+        0 => {
+            // The numbers have 32 bits on some systems.
+            let bytes = u128::from(answer.f_bavail) * u128::from(answer.f_frsize);
+            Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Elsewhere nobody is asked: a laptop's disk is its own.
 ///
 /// # Errors
@@ -106,6 +130,13 @@ mod tests {
         assert_eq!(sharing(folder.path()).unwrap(), Sharing::Local);
         let error = sharing(&folder.path().join("missing")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_disk_tells_how_much_room_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_bytes(folder.path()).unwrap() > 0);
+        assert!(free_bytes(&folder.path().join("missing")).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod cores;
 pub mod descriptors;
 pub mod filesystem;
 pub mod limits;
+pub mod local_time;
 pub mod memory;
 pub mod process;
 pub mod rehearsal;

@@ -7,22 +7,36 @@ use crate::domain::model::Digest;
 use crate::domain::tensor::{ClassScores, DType, Elements, Tensor, element_count};
 use crate::domain::time::WallTime;
 
-/// When a record was made and what was drawn for it, without reading the rest.
-pub(in crate::capture) fn head(record: &[u8]) -> Option<(WallTime, u64)> {
+/// How a record begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture) struct Head {
+    pub(in crate::capture) time: WallTime,
+    pub(in crate::capture) priority: u64,
+    pub(in crate::capture) number: u64,
+}
+
+impl Head {
+    /// The bytes that it takes.
+    pub(in crate::capture) const BYTES: usize = 3 * size_of::<u64>();
+}
+
+/// How a record begins, without reading the rest.
+pub(in crate::capture) fn head(record: &[u8]) -> Option<Head> {
     let mut bytes = Bytes(record);
-    Some((WallTime(bytes.number()?), bytes.number()?))
+    let time = WallTime(bytes.number()?);
+    Some(Head { time, priority: bytes.number()?, number: bytes.number()? })
 }
 
 /// Reads a record. None when it is none.
 pub(in crate::capture) fn decode(record: &[u8]) -> Option<Recording> {
-    let (time, priority) = head(record)?;
+    let Head { time, priority, number } = head(record)?;
     let mut bytes = Bytes(record);
-    bytes.take(2 * size_of::<u64>())?;
+    bytes.take(Head::BYTES)?;
     let digest = Digest::from_bytes(bytes.array()?);
     let version = bytes.text()?.parse().ok()?;
     let inputs = parts(&mut bytes)?;
     let outputs = parts(&mut bytes)?;
-    let recording = Recording { time, priority, version, digest, inputs, outputs };
+    let recording = Recording { time, priority, number, version, digest, inputs, outputs };
     bytes.0.is_empty().then_some(recording)
 }
 

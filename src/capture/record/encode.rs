@@ -27,6 +27,7 @@ pub(in crate::capture) struct Rule {
 pub(in crate::capture) struct Answered<'a> {
     pub(in crate::capture) time: WallTime,
     pub(in crate::capture) priority: u64,
+    pub(in crate::capture) number: u64,
     pub(in crate::capture) version: &'a VersionLabel,
     pub(in crate::capture) digest: Digest,
     pub(in crate::capture) inputs: Vec<Part<'a>>,
@@ -44,6 +45,7 @@ pub(in crate::capture) struct Part<'a> {
 pub(in crate::capture) fn encode(out: &mut Vec<u8>, request: &Answered<'_>, rule: &Rule) {
     out.extend_from_slice(&request.time.0.to_le_bytes());
     out.extend_from_slice(&request.priority.to_le_bytes());
+    out.extend_from_slice(&request.number.to_le_bytes());
     out.extend_from_slice(request.digest.bytes());
     put_text(out, request.version.as_str());
     let is_redacted = |part: &Part<'_>| rule.redact.iter().any(|name| name == part.name);

@@ -1,7 +1,7 @@
 //! One recorded request as bytes and back. Pure: what is written of it, and what is not, is decided here.
 //!
 //! ```text
-//! time, priority, digest of the version, its label, inputs, outputs
+//! time, priority, number, digest of the version, its label, inputs, outputs
 //! tensor: name, element type, shape, content        content: elements, class scores, a digest, or nothing (redacted)
 //! ```
 //!
@@ -18,7 +18,7 @@ use crate::domain::signature::{OutputSpec, Signature};
 use crate::domain::tensor::{ClassScores, DType, Tensor, Value, ValueView};
 use crate::domain::time::WallTime;
 
-pub(super) use decode::{decode, head};
+pub(super) use decode::{Head, decode, head};
 pub(super) use encode::{Answered, Part, Rule, encode};
 
 /// A request and what the trusted version answered.
@@ -28,13 +28,15 @@ pub struct Recording {
     pub time: WallTime,
     /// What was drawn for it. Those below any one number are a fair sample of all that were recorded.
     pub priority: u64,
+    /// Its number: of all requests since the server was started or, where it waits to be run again, within its rollout.
+    pub number: u64,
     /// The version that answered, by its label at that time.
     pub version: VersionLabel,
     /// What that version is.
     pub digest: Digest,
     /// In the order of the version's signature.
     pub inputs: Vec<Recorded>,
-    /// The same.
+    /// The same; none where the model failed or not all of them were computed.
     pub outputs: Vec<Recorded>,
 }
 

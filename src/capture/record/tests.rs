@@ -25,6 +25,7 @@ fn written(inputs: &[(&str, &Tensor)], outputs: &[(&str, ValueView<'_>)], rule: 
     let request = Answered {
         time: WallTime(1),
         priority: 2,
+        number: 4,
         version: &"7".parse().unwrap(),
         digest: Digest::from_bytes([3; 32]),
         inputs: inputs
@@ -34,7 +35,7 @@ fn written(inputs: &[(&str, &Tensor)], outputs: &[(&str, ValueView<'_>)], rule: 
         outputs: outputs.iter().map(|(name, value)| Part { name, value: *value }).collect(),
     };
     encode(&mut bytes, &request, rule);
-    assert_eq!(head(&bytes), Some((WallTime(1), 2)));
+    assert_eq!(head(&bytes), Some(Head { time: WallTime(1), priority: 2, number: 4 }));
     bytes
 }
 
@@ -81,7 +82,8 @@ fn class_scores_come_back_with_their_names() {
     let read = round(&[], &[("p", ValueView::ClassScores(scores.view()))], &values());
     assert_eq!(read.outputs[0].content, Content::ClassScores(scores));
     assert_eq!(read.outputs[0].shape, [1, 2]);
-    assert_eq!((read.time, read.priority, read.version.as_str()), (WallTime(1), 2, "7"));
+    assert_eq!((read.time, read.priority, read.number), (WallTime(1), 2, 4));
+    assert_eq!(read.version.as_str(), "7");
 }
 
 #[test]

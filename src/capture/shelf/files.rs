@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::domain::model::ModelName;
+use crate::capture::place::{Place, Series};
 
 const ENDING: &str = "segment";
 /// The ending of one that is being written again.
@@ -14,40 +14,40 @@ const NEW: &str = "new";
 /// What users ask is for nobody else on the machine.
 const MODE: u32 = 0o600;
 
-/// Where a model's records are.
-pub(in crate::capture) fn model_folder(folder: &Path, model: &ModelName) -> PathBuf {
-    folder.join(model.as_str())
+/// Where the records of a series are.
+pub(in crate::capture) fn series_folder(place: &Place, series: &Series) -> PathBuf {
+    place.folder().join(series.to_string())
 }
 
-/// One of a model's segments.
-pub(in crate::capture) fn path(folder: &Path, model: &ModelName, number: u64) -> PathBuf {
-    model_folder(folder, model).join(format!("{number:010}.{ENDING}"))
+/// One of the segments of a series.
+pub(in crate::capture) fn path(place: &Place, series: &Series, number: u64) -> PathBuf {
+    series_folder(place, series).join(format!("{number:010}.{ENDING}"))
 }
 
-/// The numbers of the segments of each model, in the order in which they were begun. What is called otherwise is passed
-/// over.
-pub(in crate::capture) fn list(folder: &Path) -> io::Result<BTreeMap<ModelName, Vec<u64>>> {
-    let mut models = BTreeMap::new();
-    for entry in entries(folder)? {
+/// The numbers of the segments of each series, in the order in which they were begun. What is called otherwise is
+/// passed over.
+pub(in crate::capture) fn list(place: &Place) -> io::Result<BTreeMap<Series, Vec<u64>>> {
+    let mut all = BTreeMap::new();
+    for entry in entries(place.folder())? {
         let name = entry?.file_name();
-        let Some(model) = name.to_str().and_then(|name| name.parse::<ModelName>().ok()) else {
+        let Some(series) = name.to_str().and_then(|name| place.series(name)) else {
             continue;
         };
         let mut numbers = Vec::new();
-        for file in entries(&model_folder(folder, &model))? {
+        for file in entries(&series_folder(place, &series))? {
             numbers.extend(number(&file?.path()));
         }
         numbers.sort_unstable();
         if !numbers.is_empty() {
-            models.insert(model, numbers);
+            all.insert(series, numbers);
         }
     }
-    Ok(models)
+    Ok(all)
 }
 
 /// Removes what was being written again when the server ended.
-pub(super) fn remove_unfinished(folder: &Path, model: &ModelName) -> io::Result<()> {
-    for entry in entries(&model_folder(folder, model))? {
+pub(super) fn remove_unfinished(place: &Place, series: &Series) -> io::Result<()> {
+    for entry in entries(&series_folder(place, series))? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == NEW) {
             remove(&path)?;

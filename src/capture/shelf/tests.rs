@@ -1,10 +1,12 @@
 //! Files of records, on a disk.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::*;
 use crate::capture::recordings::Recordings;
-use crate::domain::model::{Digest, VersionLabel};
+use crate::domain::model::{Digest, ModelName, VersionLabel};
+use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::{Purpose, draw};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,7 +24,7 @@ impl Bench {
     }
 
     fn shelf(&self, max_bytes: u64) -> Shelf {
-        Shelf::open(&crate::capture::folder(self.0.path()), max_bytes, HOUR).unwrap()
+        Shelf::open(Place::captures(self.0.path()), max_bytes, HOUR).unwrap()
     }
 
     /// The times of a model's records, the oldest first.
@@ -35,7 +37,7 @@ impl Bench {
     }
 
     fn files(&self, name: &str) -> Vec<PathBuf> {
-        let folder = crate::capture::folder(self.0.path()).join(name);
+        let folder = Place::captures(self.0.path()).folder().join(name);
         let entries = fs::read_dir(folder).into_iter().flatten();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -54,6 +56,7 @@ fn frame(time: u64) -> Vec<u8> {
     let answered = record::Answered {
         time: WallTime(time),
         priority: priority(time),
+        number: time,
         version: &version,
         digest,
         inputs: Vec::new(),
@@ -65,9 +68,13 @@ fn frame(time: u64) -> Vec<u8> {
 }
 
 fn add(shelf: &mut Shelf, name: &str, time: u64, bound: u64) {
+    add_to(shelf, &Series::Model(model(name)), time, bound);
+}
+
+fn add_to(shelf: &mut Shelf, series: &Series, time: u64, bound: u64) {
     let frames = frame(time);
-    let addition = Addition { frames: &frames, oldest: WallTime(time), bound };
-    shelf.add(&model(name), &addition).unwrap();
+    let addition = Addition { frames: &frames, records: 1, oldest: WallTime(time), bound };
+    shelf.add(series, &addition).unwrap();
 }
 
 #[test]
@@ -137,7 +144,7 @@ fn what_is_left_is_a_fair_sample_of_all_and_what_comes_has_the_same_chance() {
     let mut shelf = bench.shelf(64 << 10);
     (0..1000).for_each(|time| add(&mut shelf, "m", time, u64::MAX));
     let before = shelf.bytes();
-    let bound = shelf.shrink(u64::MAX, before / 2, std::iter::empty()).unwrap();
+    let (bound, _) = shelf.shrink(u64::MAX, before / 2, std::iter::empty()).unwrap();
     assert!(shelf.bytes() <= before / 2 && shelf.bytes() > before / 3, "{}", shelf.bytes());
     let expected: Vec<u64> = (0..1000).filter(|time| priority(*time) < bound).collect();
     assert_eq!(bench.times("m"), expected);
@@ -172,4 +179,35 @@ fn what_is_too_old_goes() {
     assert_eq!(left.last(), Some(&(59 * minute)));
     shelf.expire(WallTime(200 * minute)).unwrap();
     assert_eq!((bench.times("m").len(), shelf.bytes()), (0, 0));
+}
+
+#[test]
+fn what_was_taken_out_goes_first_and_is_no_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::spool(folder.path());
+    let series = Series::Rollout(RolloutId(2));
+    let mut shelf = Shelf::open(place.clone(), 256 << 10, HOUR).unwrap();
+    (0..1000).for_each(|time| add_to(&mut shelf, &series, time, u64::MAX));
+    let numbers: Vec<(u64, u64)> =
+        shelf.records().map(|(_, number, records)| (number, records)).collect();
+    assert!(numbers.len() > 3, "{numbers:?}");
+    assert_eq!(numbers.iter().map(|(_, records)| records).sum::<u64>(), 1000);
+
+    let begun = Position { segment: numbers[1].0, index: 7 };
+    shelf.taken.insert(series.clone(), begun);
+    let taken = numbers[0].1 + 7;
+    let most = shelf.bytes() / 2;
+    let (bound, gone) = shelf.shrink(u64::MAX, most, std::iter::empty()).unwrap();
+    let mut left = Vec::new();
+    shelf.count(|_, head| left.push(head.number)).unwrap();
+    assert!(left.iter().copied().eq((taken..1000).filter(|time| priority(*time) < bound)));
+    assert_eq!(gone[&series], 1000 - taken - left.len() as u64);
+    assert_eq!(shelf.taken[&series], Position { index: 0, ..begun });
+
+    let again = Shelf::open(place, 256 << 10, HOUR).unwrap();
+    assert_eq!(again.bytes(), shelf.bytes());
+    shelf.remove(|_, _, _| true).unwrap();
+    add_to(&mut shelf, &series, 2000, u64::MAX);
+    let (_, number, _) = shelf.records().next().unwrap();
+    assert!(number > begun.segment, "a number is used once");
 }

@@ -1,0 +1,226 @@
+//! Requests that are to be run on both versions of a rollout when there is time, on disk until then.
+//!
+//! What is offered is written, whatever it is; when there is no room, those that were drawn highest go, so that what is
+//! left is a fair sample of the whole time. Each is taken out once, the oldest first. What was taken out stays on disk
+//! until it is known that what came of it is written down, so that a crash costs nothing but the last half second of what
+//! was to be written.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::ledger::Ledger;
+use super::place::{Place, Series};
+use super::queue::Job;
+use super::reader::Reader;
+use super::record::{Recording, Rule};
+use super::recorder::{Plan, Recorder, RecorderThread};
+use super::shelf::Shelf;
+use super::stock::{Lost, Next, Position, Stock};
+use crate::domain::rollout::RolloutId;
+use crate::domain::tensor::Tensor;
+use crate::domain::time::WallTime;
+use crate::serving::{Outputs, Servable};
+use crate::system::filesystem;
+use crate::telemetry::metrics::capture::Dropped;
+
+/// What all that waits takes on disk, at most.
+const MOST_BYTES: u64 = 5 << 30;
+/// Half of the room that it has on the disk.
+const MOST_OF_ROOM: u64 = 2;
+/// On a disk that is full: it may have room again.
+const LEAST_BYTES: u64 = 1 << 20;
+/// How long one waits, at most.
+const MOST_AGE: Duration = Duration::from_hours(72);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Spool {
+    place: Place,
+    recorder: Recorder,
+    stock: Arc<Stock>,
+    /// What is being read. None but the one thread that takes out ever waits for it.
+    readers: Mutex<HashMap<RolloutId, Reader>>,
+}
+
+/// A request that is to be run later.
+#[derive(Clone, Copy, Debug)]
+pub struct Spooled {
+    /// The rollout that it is for.
+    pub rollout: RolloutId,
+    /// Its number within the rollout.
+    pub number: u64,
+    /// Drawn for it: those that were drawn highest go first.
+    pub priority: u64,
+}
+
+impl Spool {
+    /// Whether anything waits in the state folder of a server.
+    pub fn is_there(state: &Path) -> bool {
+        Place::spool(state).folder().is_dir()
+    }
+
+    /// Looks what waits, removes what is for none of the rollouts that go on, and starts the thread that writes.
+    ///
+    /// # Errors
+    /// What the system says when it has no room for a thread. A disk that cannot be read is tried again.
+    pub fn start(state: &Path, go_on: &BTreeSet<RolloutId>) -> io::Result<(Self, RecorderThread)> {
+        let (place, stock) = (Place::spool(state), Arc::new(Stock::default()));
+        let ledger = Ledger::Spool(stock.clone());
+        let opened = Shelf::open(place.clone(), MOST_BYTES, MOST_AGE).and_then(|mut shelf| {
+            shelf.remove(|series, _, _| match series {
+                Series::Rollout(rollout) => !go_on.contains(rollout),
+                Series::Model(_) => false,
+            })?;
+            let room = filesystem::free_bytes(state)?.saturating_add(shelf.bytes());
+            shelf.max_bytes = (room / MOST_OF_ROOM).clamp(LEAST_BYTES, MOST_BYTES);
+            ledger.opened(&mut shelf)?;
+            Ok(shelf)
+        });
+        let (shelf, max_bytes) = match opened {
+            Ok(shelf) => {
+                let max_bytes = shelf.max_bytes;
+                (Some(shelf), max_bytes)
+            }
+            Err(error) => {
+                let folder = place.folder().display();
+                tracing::warn!("what waits in `{folder}` cannot be read: {error}");
+                (None, LEAST_BYTES)
+            }
+        };
+        let (recorder, thread) = Recorder::start(Plan {
+            name: "spool",
+            place: place.clone(),
+            takes_any: true,
+            ceiling: u64::MAX,
+            rule: Rule { only_digests: false, redact: Vec::new() },
+            max_bytes,
+            max_age: MOST_AGE,
+            ledger,
+            shelf,
+            is_needed: true,
+        })?;
+        Ok((Self { place, recorder, stock, readers: Mutex::default() }, thread))
+    }
+
+    /// From now on there is something for a rollout. Gives the highest number of what waited for it when the server was
+    /// started.
+    pub fn open(&self, rollout: RolloutId) -> Option<u64> {
+        self.stock.open(rollout);
+        self.stock.highest(rollout)
+    }
+
+    /// A rollout is over: what waits for it goes.
+    pub fn close(&self, rollout: RolloutId) {
+        self.stock.close(rollout);
+    }
+
+    /// Leaves a request that was answered, with all outputs of the version that answered it, or none. Never waits.
+    ///
+    /// # Errors
+    /// Why there is no room for it.
+    pub fn offer(
+        &self,
+        spooled: Spooled,
+        servable: &Arc<Servable>,
+        inputs: Arc<Vec<Tensor>>,
+        outputs: Option<Arc<Outputs>>,
+    ) -> Result<(), Dropped> {
+        let Spooled { rollout, number, priority } = spooled;
+        if priority >= self.recorder.bound() {
+            return Err(Dropped::Disk);
+        }
+        let (servable, time) = (servable.clone(), WallTime::from(SystemTime::now()));
+        let rollout = Some(rollout);
+        self.recorder.offer(Job { servable, inputs, outputs, rollout, number, priority, time })
+    }
+
+    /// How many wait for a rollout on disk, or were taken out and are not finished.
+    pub fn waiting(&self, rollout: RolloutId) -> u64 {
+        self.stock.waiting(rollout)
+    }
+
+    /// What was lost since the last call.
+    pub fn lost(&self) -> Vec<Lost> {
+        self.stock.take_lost()
+    }
+
+    /// Passes over what was finished before a restart: all up to the one with this number.
+    ///
+    /// # Errors
+    /// What the system says of the files.
+    pub fn resume_after(&self, rollout: RolloutId, number: u64) -> io::Result<()> {
+        let place = self.place_behind(rollout, number)?;
+        if let Some(place) = place {
+            self.stock.resume(rollout, place);
+        }
+        Ok(())
+    }
+
+    /// Where the one with this number ends; none where it is not there any more, and nothing that was before it.
+    fn place_behind(&self, rollout: RolloutId, number: u64) -> io::Result<Option<Position>> {
+        let Some(mut next) = self.stock.next(rollout) else { return Ok(None) };
+        let mut before: Option<Reader> = None;
+        loop {
+            let mut reader = match before.take().filter(|reader| reader.is_at(next)) {
+                Some(reader) => reader,
+                None => Reader::open(&self.place, &Series::Rollout(rollout), next)?,
+            };
+            if reader.head()?.is_some_and(|head| head.number == number) {
+                return Ok(Some(next.position.behind()));
+            }
+            reader.pass()?;
+            before = Some(reader);
+            match self.stock.following(rollout, next) {
+                Some(following) => next = following,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Takes out the one that waits longest for a rollout. To be called by one thread.
+    ///
+    /// # Errors
+    /// What the system says of the file. What is broken is passed over.
+    pub fn take(&self, rollout: RolloutId) -> io::Result<Option<Recording>> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(next) = self.stock.next(rollout) else { return Ok(None) };
+        let recording = self.read(&mut readers, rollout, next).inspect_err(|_| {
+            readers.remove(&rollout);
+            // One that cannot be read must not keep all others from being taken.
+            self.stock.take(rollout, next, None);
+        })?;
+        let number = recording.as_ref().map(|recording| recording.number);
+        let is_taken = self.stock.take(rollout, next, number);
+        Ok(recording.filter(|_| is_taken))
+    }
+
+    fn read(
+        &self,
+        readers: &mut HashMap<RolloutId, Reader>,
+        rollout: RolloutId,
+        next: Next,
+    ) -> io::Result<Option<Recording>> {
+        let reader = match readers.remove(&rollout).filter(|reader| reader.is_at(next)) {
+            Some(reader) => reader,
+            None => Reader::open(&self.place, &Series::Rollout(rollout), next)?,
+        };
+        readers.entry(rollout).insert_entry(reader).get_mut().read()
+    }
+
+    /// One that was taken out is finished.
+    pub fn finished(&self, rollout: RolloutId) {
+        self.stock.finished(rollout);
+    }
+
+    /// What came of all that were taken out, up to the one with this number, is written down: they are not needed any
+    /// more.
+    pub fn saved(&self, rollout: RolloutId, number: u64) {
+        self.stock.saved(rollout, number);
+    }
+}
+
+#[cfg(test)]
+mod tests;

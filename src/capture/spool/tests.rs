@@ -1,0 +1,122 @@
+//! Requests that wait on a disk, through restarts.
+
+use super::*;
+use crate::domain::sampling::{Purpose, draw};
+use crate::domain::tensor::Elements;
+use crate::serving::testing::servable;
+
+const ROLLOUT: RolloutId = RolloutId(7);
+
+/// A server's spool, as often as it is started.
+struct Bench {
+    folder: tempfile::TempDir,
+    servable: Arc<Servable>,
+}
+
+struct Running(Spool, RecorderThread);
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), servable: servable("1") }
+    }
+
+    fn start(&self) -> Running {
+        let (spool, thread) = Spool::start(self.folder.path(), &BTreeSet::from([ROLLOUT])).unwrap();
+        Running(spool, thread)
+    }
+
+    /// Leaves requests with these numbers, and waits until they are on the disk.
+    fn offer(&self, running: &Running, numbers: std::ops::Range<u64>) {
+        let Running(spool, _) = running;
+        spool.open(ROLLOUT);
+        let waiting = spool.waiting(ROLLOUT) + (numbers.end - numbers.start);
+        for number in numbers {
+            let priority = draw(number, 3, Purpose::Capture);
+            let input = Tensor::new(vec![1], Elements::F32(vec![number as f32])).unwrap();
+            let spooled = Spooled { rollout: ROLLOUT, number, priority };
+            spool.offer(spooled, &self.servable, Arc::new(vec![input]), None).unwrap();
+        }
+        until(|| spool.waiting(ROLLOUT) == waiting);
+    }
+
+    fn has_files(&self) -> bool {
+        std::fs::read_dir(self.folder.path().join("spool/r-000007")).is_ok()
+    }
+}
+
+/// Takes so many out, and finishes them.
+fn take(running: &Running, count: usize) -> Vec<u64> {
+    let Running(spool, _) = running;
+    let taken = std::iter::from_fn(|| spool.take(ROLLOUT).unwrap()).take(count);
+    taken
+        .map(|it| {
+            spool.finished(ROLLOUT);
+            it.number
+        })
+        .collect()
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn each_is_taken_once_the_oldest_first() {
+    let (bench, all) = (Bench::new(), 300);
+    let running = bench.start();
+    bench.offer(&running, 0..100);
+    assert!(take(&running, 30).into_iter().eq(0..30));
+    bench.offer(&running, 100..all);
+    assert_eq!(running.0.waiting(ROLLOUT), all - 30);
+    assert!(take(&running, 1000).into_iter().eq(30..all));
+    assert_eq!((running.0.waiting(ROLLOUT), take(&running, 1)), (0, vec![]));
+    running.0.saved(ROLLOUT, all - 1);
+    until(|| !bench.has_files());
+    bench.offer(&running, all..all + 5);
+    assert!(take(&running, 1000).into_iter().eq(all..all + 5));
+    running.1.end();
+}
+
+#[test]
+fn a_restart_goes_on_behind_what_was_written_down() {
+    let bench = Bench::new();
+    let running = bench.start();
+    bench.offer(&running, 0..50);
+    assert_eq!(take(&running, 20).len(), 20);
+    running.0.saved(ROLLOUT, 9);
+    drop(running); // as a crash does: what came of ten of them is lost, too
+
+    let running = bench.start();
+    assert_eq!(running.0.open(ROLLOUT), Some(49), "numbers go on from there");
+    running.0.resume_after(ROLLOUT, 9).unwrap();
+    assert_eq!(running.0.waiting(ROLLOUT), 40);
+    assert!(take(&running, 1000).into_iter().eq(10..50));
+    running.0.saved(ROLLOUT, 49);
+    until(|| !bench.has_files());
+    drop(running);
+
+    let running = bench.start();
+    running.0.resume_after(ROLLOUT, 49).unwrap();
+    bench.offer(&running, 50..60);
+    assert!(take(&running, 1000).into_iter().eq(50..60), "all that is there is new");
+}
+
+#[test]
+fn what_is_for_a_rollout_that_is_over_goes() {
+    let bench = Bench::new();
+    let running = bench.start();
+    bench.offer(&running, 0..10);
+    running.0.close(ROLLOUT);
+    until(|| !bench.has_files());
+    assert_eq!(running.0.waiting(ROLLOUT), 0);
+    drop(running);
+    bench.offer(&bench.start(), 10..20);
+    assert!(bench.has_files());
+    let (spool, _) = Spool::start(bench.folder.path(), &BTreeSet::new()).unwrap();
+    assert!(!bench.has_files());
+    assert_eq!(spool.waiting(ROLLOUT), 0);
+}
