@@ -7,6 +7,7 @@
 //! Nothing here knows how requests look on the wire, or why a version is stable.
 
 mod error;
+mod in_flight;
 mod pairing;
 mod router;
 mod scheduler;
@@ -14,6 +15,7 @@ mod servable;
 mod trial;
 
 pub use error::{InferError, RouteError, Unanswered};
+pub use in_flight::InFlight;
 pub use pairing::{Pairing, PairingParts, Sampled};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
 pub use scheduler::{Answer, InferRequest, Outputs, Overdue, QueueLimits, Scheduler};

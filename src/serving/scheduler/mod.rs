@@ -52,6 +52,7 @@ use self::line::Lines;
 use self::pool::Pool;
 use self::queue::Added;
 use super::error::Unanswered;
+use super::in_flight::InFlight;
 use super::servable::Servable;
 
 /// The threads that run models.
@@ -63,6 +64,7 @@ pub struct Scheduler {
     desk: Arc<Desk>,
     trial: Crew,
     delays: Delays,
+    in_flight: Arc<InFlight>,
 }
 
 impl Scheduler {
@@ -75,12 +77,18 @@ impl Scheduler {
         let (stable, trial) = (Pool::start(threads, &lines)?, Crew::start(threads, &lines)?);
         let desk = Desk::new(&lines, threads);
         let delays = Delays::new(&lines, threads);
-        Ok(Self { threads, lines, stable, desk, trial, delays })
+        let in_flight = Arc::default();
+        Ok(Self { threads, lines, stable, desk, trial, delays, in_flight })
     }
 
     /// How many runs of trusted versions there can be at once, and how many of versions on trial.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> Arc<InFlight> {
+        self.in_flight.clone()
     }
 
     /// Runs a request on a version and waits for the answer.
@@ -95,6 +103,7 @@ impl Scheduler {
         servable: &Arc<Servable>,
         request: InferRequest,
     ) -> Result<Answer, Unanswered> {
+        let _under_way = self.in_flight.begin();
         self.submit(servable, request)?.answer().await
     }
 
