@@ -19,8 +19,8 @@ use crate::api::{
 use crate::capture::{Capture, RecorderThread, Recordings};
 use crate::config::ServerConfig;
 use crate::delivery::{
-    Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox, Journal, JournalError,
-    Outbox, Recovered, inquest,
+    Backlog, BacklogParts, Board, Crashes, Delivery, DeliveryParts, Fleet, FleetParts, Inbox,
+    Journal, JournalError, Outbox, Recovered, inquest,
 };
 use crate::onnx::{Runtime, RuntimeError};
 use crate::repository::{
@@ -28,7 +28,7 @@ use crate::repository::{
     Registry, Repository, RepositoryParts, StoreError,
 };
 use crate::serving::{Router, Scheduler};
-use crate::shadow::Shadow;
+use crate::shadow::{Lookout, Shadow};
 use crate::system::breadcrumbs;
 use crate::system::cores::Cores;
 use crate::system::{memory, process};
@@ -46,7 +46,7 @@ pub struct App {
     api: Api,
     ending: watch::Sender<bool>,
     inbox: Inbox,
-    capturing: RecorderThread,
+    recording: Vec<RecorderThread>,
     hooks: Vec<(Hook, Outbox)>,
     listeners: Listeners,
     guard: Guard,
@@ -155,18 +155,29 @@ impl App {
         };
         let (delivery, inbox) = Delivery::channel();
         let (ending, is_ending) = watch::channel(false);
+        let scheduler = Arc::new(Scheduler::start(threads).map_err(StartError::Threads)?);
+        let lookout = Lookout { in_flight: scheduler.in_flight(), threads };
+        let shadow = Shadow::start(&config.shadow, &config.state, lookout);
+        let shadow = Arc::new(shadow.map_err(StartError::Threads)?);
         let (capture, capturing) =
             Capture::start(&config.capture, &config.state).map_err(StartError::Threads)?;
+        let (backlog, spooling) = Backlog::start(BacklogParts {
+            shadow: shadow.clone(),
+            mode: config.shadow.mode,
+            redact: config.capture.redact.clone(),
+            state: config.state.clone(),
+            go_on: recovered.live_rollouts(),
+        })
+        .map_err(StartError::Threads)?;
         let api = Arc::new(ApiParts {
             board: Arc::new(Board::default()),
             journal: journal.reader(),
             delivery,
             ending: is_ending,
             router: Arc::new(Router::default()),
-            scheduler: Arc::new(Scheduler::start(threads).map_err(StartError::Threads)?),
-            shadow: Arc::new(
-                Shadow::start(&config.shadow, &config.state).map_err(StartError::Threads)?,
-            ),
+            scheduler,
+            shadow,
+            backlog: Arc::new(backlog),
             capture,
             registry: Arc::new(Registry::default()),
             readiness: Arc::new(Readiness::default()),
@@ -197,7 +208,7 @@ impl App {
             api,
             ending,
             inbox,
-            capturing,
+            recording: [Some(capturing), spooling].into_iter().flatten().collect(),
             hooks,
             listeners,
             guard,
@@ -289,8 +300,10 @@ impl App {
         api.delivery.stop();
         // It writes down what it is about, which takes no longer than the disk.
         let _ = tokio::task::spawn_blocking(move || controller.join()).await;
-        let capturing = self.capturing;
-        let ended = tokio::task::spawn_blocking(move || capturing.end());
+        let recording = self.recording;
+        let ended = tokio::task::spawn_blocking(move || {
+            recording.into_iter().for_each(RecorderThread::end);
+        });
         let patience = LAST_WORDS.max(grace.saturating_sub(begun.elapsed()));
         if tokio::time::timeout(patience, ended).await.is_err() {
             tracing::warn!("the disk is too slow for the last recorded requests: they are lost");
@@ -344,6 +357,7 @@ impl Releasing<'_> {
             router: api.router.clone(),
             registry: api.registry.clone(),
             shadow: api.shadow.clone(),
+            backlog: api.backlog.clone(),
             journal: api.journal.clone(),
             state: self.config.state.clone(),
             keep_revisions: self.config.repository.keep_revisions,

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 
 use crate::capture::Capture;
 use crate::config::{GrpcConfig, HttpConfig, LimitsConfig, MetricsCompat};
-use crate::delivery::{Board, Delivery, JournalReader};
+use crate::delivery::{Backlog, Board, Delivery, JournalReader};
 use crate::repository::Registry;
 use crate::serving::{Router, Scheduler};
 use crate::shadow::Shadow;
@@ -86,8 +86,10 @@ pub struct ApiParts {
     pub board: Arc<Board>,
     /// What became of the releases before.
     pub journal: JournalReader,
-    /// Where requests are left that are run on two versions.
+    /// What is known of requests that were run on two versions.
     pub shadow: Arc<Shadow>,
+    /// Where requests are left that are to be.
+    pub backlog: Arc<Backlog>,
     /// Where requests are left that are recorded.
     pub capture: Capture,
     /// Who does what operators want.

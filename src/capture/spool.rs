@@ -147,16 +147,19 @@ impl Spool {
         self.stock.take_lost()
     }
 
-    /// Passes over what was finished before a restart: all up to the one with this number.
+    /// Passes over what was finished before a restart: all up to the one with this number. False where it is not known
+    /// yet what there is.
     ///
     /// # Errors
     /// What the system says of the files.
-    pub fn resume_after(&self, rollout: RolloutId, number: u64) -> io::Result<()> {
-        let place = self.place_behind(rollout, number)?;
-        if let Some(place) = place {
+    pub fn resume_after(&self, rollout: RolloutId, number: u64) -> io::Result<bool> {
+        if !self.stock.is_known() {
+            return Ok(false);
+        }
+        if let Some(place) = self.place_behind(rollout, number)? {
             self.stock.resume(rollout, place);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Where the one with this number ends; none where it is not there any more, and nothing that was before it.

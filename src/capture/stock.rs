@@ -19,6 +19,8 @@ struct Held {
     generation: u64,
     /// They are being written again: nothing is taken meanwhile.
     is_changing: bool,
+    /// It was found out what there is.
+    is_known: bool,
 }
 
 /// What waits for one rollout.
@@ -101,6 +103,11 @@ impl Stock {
         if let Some(of_rollout) = self.held().rollouts.get_mut(&rollout) {
             (of_rollout.is_open, of_rollout.is_over) = (false, true);
         }
+    }
+
+    /// Whether it was found out what there is.
+    pub(super) fn is_known(&self) -> bool {
+        self.held().is_known
     }
 
     /// The highest number that it had when the server was started.
@@ -186,6 +193,7 @@ impl Stock {
     /// The segments that there are now, by how many records they have.
     pub(super) fn shows(&self, segments: impl Iterator<Item = (RolloutId, u64, u64)>) {
         let mut held = self.held();
+        held.is_known = true;
         held.rollouts.values_mut().for_each(|of_rollout| of_rollout.segments.clear());
         for (rollout, number, records) in segments {
             held.rollouts.entry(rollout).or_default().segments.insert(number, records);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::backlog::Backlog;
 use super::handle::Delivery;
 use super::journal::JournalReader;
 use super::pairings::{Pairings, Versions};
@@ -64,6 +65,8 @@ pub struct FleetParts {
     pub registry: Arc<Registry>,
     /// Where requests are run on two versions.
     pub shadow: Arc<Shadow>,
+    /// Where they wait for that.
+    pub backlog: Arc<Backlog>,
     /// What was compared before.
     pub journal: JournalReader,
     /// The state folder, where recorded requests are.
@@ -84,7 +87,11 @@ impl Fleet {
     /// Nothing is loaded yet.
     pub fn new(parts: FleetParts) -> Self {
         Self {
-            pairings: Pairings::new(parts.shadow.clone(), parts.journal.clone()),
+            pairings: Pairings::new(
+                parts.shadow.clone(),
+                parts.backlog.clone(),
+                parts.journal.clone(),
+            ),
             trials: Trials::new(parts.journal.clone(), parts.delivery.clone()),
             rehearsals: Rehearsals::new(
                 parts.state.clone(),
@@ -220,6 +227,7 @@ impl Fleet {
 
     /// Shows the model's route, once what it names is loaded.
     pub(super) fn show_route(&mut self, model: &ModelName, release: &Release, kept: &VersionsKept) {
+        self.pairings.goes_on(model, release.live().map(|rollout| rollout.id));
         let Some(route) = release.route() else {
             self.stop_comparing(model);
             let over = self.trials.end(model);

@@ -11,6 +11,7 @@
 //! versions must be loaded, which are to be unloaded) is worked out anew after each change, so that a restart in
 //! the middle of anything simply goes on.
 
+mod backlog;
 mod board;
 mod clock;
 mod controller;
@@ -29,6 +30,7 @@ mod settings;
 mod sightings;
 mod trials;
 
+pub use backlog::{Backlog, BacklogParts};
 pub use board::{Announcement, Board, ReleaseView};
 pub use controller::DeliveryParts;
 pub use crashes::{Crashes, inquest};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::backlog::Backlog;
 use super::journal::JournalReader;
 use crate::domain::comparison::Arm;
 use crate::domain::model::ModelName;
@@ -10,15 +11,18 @@ use crate::domain::rollout::{Decision, Phase, Rollout, RolloutId};
 use crate::domain::sampling::Sample;
 use crate::domain::time::WallTime;
 use crate::serving::{Pairing, PairingParts, Servable};
-use crate::shadow::{Beside, Shadow, Standing, Study, Subject};
+use crate::shadow::{Beside, Shadow, Standing, Study, Subject, Written};
 use crate::telemetry::metrics;
 
 /// One for each model of which two versions are compared.
 #[derive(Debug)]
 pub(super) struct Pairings {
     shadow: Arc<Shadow>,
+    backlog: Arc<Backlog>,
     journal: JournalReader,
     open: HashMap<ModelName, Open>,
+    /// The last rollout of each model for which anything was compared, as long as it may be again.
+    may_go_on: HashMap<ModelName, RolloutId>,
     /// What is over, and still to be written down for the last time.
     closed: Vec<Arc<Study>>,
 }
@@ -29,8 +33,8 @@ struct Open {
     study: Arc<Study>,
     sample: Sample,
     min_pairs: u64,
-    /// How many pairs were written down.
-    saved: u64,
+    /// How many pairs and how many sampled requests were written down.
+    saved: (u64, u64),
 }
 
 /// The two versions, loaded.
@@ -41,8 +45,18 @@ pub(super) struct Versions {
 }
 
 impl Pairings {
-    pub(super) fn new(shadow: Arc<Shadow>, journal: JournalReader) -> Self {
-        Self { shadow, journal, open: HashMap::new(), closed: Vec::new() }
+    pub(super) fn new(shadow: Arc<Shadow>, backlog: Arc<Backlog>, journal: JournalReader) -> Self {
+        let (open, may_go_on, closed) = (HashMap::new(), HashMap::new(), Vec::new());
+        Self { shadow, backlog, journal, open, may_go_on, closed }
+    }
+
+    /// This rollout of a model goes on, or none: what waits for another is not needed any more.
+    pub(super) fn goes_on(&mut self, model: &ModelName, rollout: Option<RolloutId>) {
+        if let Some(before) = self.may_go_on.get(model).copied().filter(|it| Some(*it) != rollout) {
+            self.may_go_on.remove(model);
+            self.backlog.close(before);
+            metrics::pairs_deferred(model, self.backlog.waiting(before));
+        }
     }
 
     /// The comparison of these two versions; none where no requests are sampled.
@@ -75,6 +89,7 @@ impl Pairings {
     fn close(&mut self, open: Open) {
         open.pairing.sample(0.0);
         self.shadow.close(open.study.rollout());
+        self.backlog.rest(open.study.rollout());
         self.closed.push(open.study);
     }
 
@@ -94,8 +109,11 @@ impl Pairings {
         let requests = study.counts().requests();
         let parts = PairingParts { rollout: rollout.id, stable, candidate, requests };
         let pairing = Arc::new(Pairing::new(parts));
+        self.backlog.open(&study, &pairing);
+        self.may_go_on.insert(model.clone(), rollout.id);
         pairing.sample(pairs.sample.share(false));
-        Open { pairing, study, sample: pairs.sample, min_pairs: pairs.min_pairs, saved: 0 }
+        let (sample, min_pairs, saved) = (pairs.sample, pairs.min_pairs, (0, 0));
+        Open { pairing, study, sample, min_pairs, saved }
     }
 
     fn open_study(&self, model: &ModelName, rollout: &Rollout, versions: &Versions) -> Arc<Study> {
@@ -154,6 +172,7 @@ impl Pairings {
         for (reason, dropped) in open.study.dropped() {
             metrics::pairs_dropped(model, reason, dropped);
         }
+        metrics::pairs_deferred(model, self.backlog.waiting(open.study.rollout()));
         let has_enough = match standing.decision() {
             Decision::Pass => standing.pairs >= open.min_pairs,
             Decision::Fail | Decision::Inconclusive | Decision::Hold => false,
@@ -171,11 +190,12 @@ impl Pairings {
     pub(super) fn documents(&mut self, now: WallTime) -> Vec<Document> {
         let mut documents = Vec::new();
         for open in self.open.values_mut() {
-            let pairs = open.study.counts().all_executed();
-            if pairs != open.saved
+            let counts = open.study.counts();
+            let counted = (counts.all_executed(), counts.all_sampled());
+            if counted != open.saved
                 && let Some(document) = Document::of(&open.study, now)
             {
-                open.saved = pairs;
+                open.saved = counted;
                 documents.push(document);
             }
         }
@@ -189,6 +209,11 @@ impl Pairings {
             documents.iter().any(|document| document.rollout == study.rollout())
         };
         self.closed.retain(|study| !is_saved(study));
+        for document in documents {
+            if let Some(number) = document.worked_off {
+                self.backlog.saved(document.rollout, number);
+            }
+        }
     }
 }
 
@@ -198,13 +223,16 @@ pub(super) struct Document {
     pub(super) model: ModelName,
     pub(super) rollout: RolloutId,
     pub(super) text: String,
+    /// The number of the last request in it that had been put aside.
+    pub(super) worked_off: Option<u64>,
 }
 
 impl Document {
     /// None while a worker is in the middle of adding to it.
     fn of(study: &Study, now: WallTime) -> Option<Self> {
         let (model, rollout) = (study.subject().model.clone(), study.rollout());
-        study.document(now).map(|text| Self { model, rollout, text })
+        let Written { text, worked_off } = study.document(now)?;
+        Some(Self { model, rollout, text, worked_off })
     }
 }
 

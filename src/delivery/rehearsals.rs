@@ -18,7 +18,7 @@ use crate::domain::model::ModelName;
 use crate::domain::recall::Mark;
 use crate::domain::rollout::{Rollout, RolloutId};
 use crate::serving::Pairing;
-use crate::shadow::{Recorded, Shadow, Study};
+use crate::shadow::{Reason, Recorded, Shadow, Study};
 use crate::system::thread;
 
 /// Requests that are left to be run at the same time: the rest can wait on the disk.
@@ -204,7 +204,8 @@ impl Rehearsal {
         // What another version answered says nothing about how far this one differs from itself.
         let is_its_own = recording.digest == stable.digest();
         let answer = recording.outputs_for(stable.signature()).filter(|_| is_its_own);
-        Some(Recorded { sampled: self.pairing.recall(), inputs, answer, mark: recording.mark() })
+        let (sampled, reason) = (self.pairing.recall(), Reason::Rehearsal(recording.mark()));
+        Some(Recorded { sampled, inputs, answer, reason })
     }
 
     /// Leaves a request to be run; does not when the rehearsal is called off meanwhile.

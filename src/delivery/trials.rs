@@ -295,7 +295,7 @@ fn document(
     saved: &Saved<&LiveEvidence, &LatencyGuard>,
 ) -> Option<Document> {
     let text = serde_json::to_string(saved).ok()?;
-    Some(Document { model: model.clone(), rollout, text })
+    Some(Document { model: model.clone(), rollout, text, worked_off: None })
 }
 
 /// What live requests tell: none yet, or what they had told before under the same limits.

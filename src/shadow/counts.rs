@@ -18,11 +18,22 @@ pub enum Dropped {
     Budget,
     /// It is larger than all that may wait together.
     Size,
+    /// It was to wait on the disk, and there was no room for it.
+    Disk,
+    /// It was to wait on the disk, and has an input that is never written there.
+    Redacted,
 }
 
 impl Dropped {
-    pub(super) const ALL: [Self; 5] =
-        [Self::QueueFull, Self::Bytes, Self::Stale, Self::Budget, Self::Size];
+    pub(super) const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::Bytes,
+        Self::Stale,
+        Self::Budget,
+        Self::Size,
+        Self::Disk,
+        Self::Redacted,
+    ];
 
     /// The name in the report and in metrics.
     pub fn name(self) -> &'static str {
@@ -32,6 +43,8 @@ impl Dropped {
             Self::Stale => "stale",
             Self::Budget => "budget",
             Self::Size => "size",
+            Self::Disk => "disk",
+            Self::Redacted => "redacted",
         }
     }
 
@@ -39,7 +52,7 @@ impl Dropped {
     pub(super) fn depends_on_size(self) -> bool {
         match self {
             Self::Bytes | Self::Size => true,
-            Self::QueueFull | Self::Stale | Self::Budget => false,
+            Self::QueueFull | Self::Stale | Self::Budget | Self::Disk | Self::Redacted => false,
         }
     }
 }
@@ -87,6 +100,11 @@ impl Counts {
         self.now().all_executed()
     }
 
+    /// How many requests were sampled.
+    pub fn all_sampled(&self) -> u64 {
+        self.now().all_sampled()
+    }
+
     pub(super) fn sampled(&self, bytes: usize) {
         self.sampled[class_of(bytes)].fetch_add(1, Ordering::Relaxed);
     }
@@ -97,6 +115,21 @@ impl Counts {
 
     pub(super) fn dropped(&self, why: Dropped, bytes: usize) {
         self.dropped[class_of(bytes)][why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many were dropped, of sizes that nobody knows any more: those that were sampled, in the same shares.
+    pub(super) fn dropped_of_any_size(&self, why: Dropped, count: u64) {
+        let sampled = self.sampled.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let all = sampled.iter().sum::<u64>().max(1);
+        let (mut before, mut given) = (0, 0);
+        for (class, of_class) in sampled.into_iter().enumerate() {
+            before += of_class;
+            // The last class with any gets what rounding has left.
+            let up_to = (u128::from(count) * u128::from(before) / u128::from(all)) as u64;
+            self.dropped[class][why as usize].fetch_add(up_to - given, Ordering::Relaxed);
+            given = up_to;
+        }
+        self.dropped[0][why as usize].fetch_add(count - given, Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> Counted {
@@ -170,6 +203,20 @@ mod tests {
         assert_eq!(counts.now().unseen_size(), Some(u64::MAX));
         assert_eq!(counts.now().dropped_for(Dropped::QueueFull), 100);
         assert_eq!(counts.now().all_dropped(), 120);
+    }
+
+    #[test]
+    fn what_is_dropped_of_any_size_is_counted_whole() {
+        for sizes in [&[][..], &[1], &[1, 2000, 2000], &[1, 1, 5_000_000]] {
+            let counts = Counts::default();
+            sizes.iter().for_each(|bytes| counts.sampled(*bytes));
+            counts.dropped_of_any_size(Dropped::Disk, 100);
+            assert_eq!(counts.now().dropped_for(Dropped::Disk), 100, "{sizes:?}");
+        }
+        let counts = Counts::default();
+        [1, 2000, 2000, 2000].iter().for_each(|bytes| counts.sampled(*bytes));
+        counts.dropped_of_any_size(Dropped::Disk, 100);
+        assert_eq!(counts.now().dropped[0][Dropped::Disk as usize], 25);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A request that waits to be run again.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::domain::recall::Mark;
@@ -15,6 +16,8 @@ pub(super) struct Job {
     /// None where the model failed on the request, or it is not known any more.
     pub(super) live: Option<Answer>,
     pub(super) origin: Origin,
+    /// Where it came from the disk to be run when there is time.
+    turn: Option<Turn>,
     bytes: usize,
     queued: Instant,
 }
@@ -35,6 +38,8 @@ pub(super) enum Origin {
     Live,
     /// From the recorded requests that a candidate is rehearsed on.
     Rehearsal(Mark),
+    /// From a client, and then from the disk: it was to be run when there is time.
+    Deferred,
 }
 
 /// A recorded request that is to be run on both versions.
@@ -46,9 +51,23 @@ pub struct Recorded {
     pub inputs: Arc<Vec<Tensor>>,
     /// What that version answered, where it is known: all of its outputs, in the order of its signature.
     pub answer: Option<Vec<Value>>,
-    /// Its place among the recorded requests.
-    pub mark: Mark,
+    /// Why it is run.
+    pub reason: Reason,
 }
+
+/// Why a recorded request is run.
+#[derive(Debug)]
+pub enum Reason {
+    /// A candidate is rehearsed on it. It has this place among the recorded requests.
+    Rehearsal(Mark),
+    /// It was sampled, and has waited for its turn.
+    Deferred(Turn),
+}
+
+/// The turn of a request that was to be run when there is time. Its owner gets the request back when there is none; when
+/// the turn is dropped, the request was run or will never be.
+#[derive(Clone, Debug)]
+pub struct Turn(pub Sender<Recorded>);
 
 impl Job {
     pub(super) fn live(
@@ -58,16 +77,38 @@ impl Job {
         queued: Instant,
     ) -> Self {
         let bytes = bytes(&inputs);
-        let (live, origin) = (live.map(Answer::Live), Origin::Live);
-        Self { sampled, inputs, live, origin, bytes, queued }
+        let (live, origin, turn) = (live.map(Answer::Live), Origin::Live, None);
+        Self { sampled, inputs, live, origin, turn, bytes, queued }
     }
 
     /// It begins to wait when its turn has come: on the disk nothing grows old.
     pub(super) fn recorded(recorded: Recorded, queued: Instant) -> Self {
-        let Recorded { sampled, inputs, answer, mark } = recorded;
+        let Recorded { sampled, inputs, answer, reason } = recorded;
         let bytes = bytes(&inputs);
-        let (live, origin) = (answer.map(Answer::Recorded), Origin::Rehearsal(mark));
-        Self { sampled, inputs, live, origin, bytes, queued }
+        let live = answer.map(Answer::Recorded);
+        let (origin, turn) = match reason {
+            Reason::Rehearsal(mark) => (Origin::Rehearsal(mark), None),
+            Reason::Deferred(turn) => (Origin::Deferred, Some(turn)),
+        };
+        Self { sampled, inputs, live, origin, turn, bytes, queued }
+    }
+
+    /// Gives it back to whoever has left it, where that is one who can wait; else it stays.
+    pub(super) fn put_off(self) -> Option<Self> {
+        let Self { sampled, inputs, live, turn, .. } = match self.turn {
+            Some(_) => self,
+            None => return Some(self),
+        };
+        let answer = live.and_then(|live| match live {
+            Answer::Recorded(values) => Some(values),
+            Answer::Live(_) => None,
+        });
+        if let Some(turn) = turn {
+            let reason = Reason::Deferred(turn.clone());
+            // Nobody is there any more only when the process is about to end.
+            let _ = turn.0.send(Recorded { sampled, inputs, answer, reason });
+        }
+        None
     }
 
     /// The size of the inputs.
@@ -90,6 +131,7 @@ impl Answer {
     }
 }
 
-fn bytes(inputs: &[Tensor]) -> usize {
+/// The size of inputs.
+pub(super) fn bytes(inputs: &[Tensor]) -> usize {
     inputs.iter().map(Tensor::bytes).sum()
 }

@@ -10,6 +10,9 @@
 //! Whatever happens here, no request waits for it: a request that was answered leaves its buffers in a queue without
 //! locks, and the threads that work it off run only when no other thread wants the core. What does not fit is dropped
 //! and counted. What is concluded from pairs is the domain's business.
+//!
+//! Requests may also come from the disk (`offer_recorded`): to rehearse a candidate, or because they have waited there until
+//! there is time. The latter are given back as long as the server is busy (`quiet`).
 
 mod budget;
 mod counts;
@@ -19,6 +22,7 @@ mod hours;
 mod job;
 mod offline;
 mod queue;
+mod quiet;
 mod report;
 mod run;
 mod samples;
@@ -38,6 +42,7 @@ use arc_swap::ArcSwap;
 use self::difference_log::DifferenceLog;
 use self::job::Job;
 use self::queue::Queue;
+use self::quiet::{OwnWork, QuietTimes};
 use self::watch::Watch;
 use self::worker::Worker;
 use crate::config::ShadowConfig;
@@ -47,13 +52,14 @@ use crate::domain::tensor::Tensor;
 use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
-pub use job::Recorded;
+pub use job::{Reason, Recorded, Turn};
 pub use offline::OfflineStudy;
+pub use quiet::Lookout;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
 pub use samples::Sample;
 pub use standing::{Beside, Rate, Standing};
-pub use study::Study;
+pub use study::{Study, Written};
 pub use subject::Subject;
 
 /// The pairs of all rollouts: where requests are left, and what came of them.
@@ -61,6 +67,8 @@ pub use subject::Subject;
 pub struct Shadow {
     queue: Arc<Queue>,
     studies: Arc<Studies>,
+    quiet: Arc<QuietTimes>,
+    own: Arc<OwnWork>,
     /// The last comparison of each model that is over: its examples can still be looked at.
     over: Mutex<HashMap<ModelName, Arc<Study>>>,
 }
@@ -89,7 +97,9 @@ impl Shadow {
     ///
     /// # Errors
     /// What the system says when it has no room for a thread.
-    pub fn start(config: &ShadowConfig, state: &Path) -> std::io::Result<Self> {
+    pub fn start(config: &ShadowConfig, state: &Path, lookout: Lookout) -> std::io::Result<Self> {
+        let own = Arc::new(OwnWork::default());
+        let quiet = Arc::new(QuietTimes::start(lookout, config.window, own.clone())?);
         let queue = Arc::new(Queue::new(config));
         let studies = Arc::new(Studies::default());
         let log = Arc::new(DifferenceLog::new(state));
@@ -101,6 +111,8 @@ impl Shadow {
                 studies: studies.clone(),
                 log: log.clone(),
                 watch: watch.clone(),
+                quiet: quiet.clone(),
+                own: own.clone(),
                 max_rps: config.max_rps / config.threads as f64,
                 max_busy: config.max_busy / config.threads as f64,
                 max_age: config.max_age,
@@ -108,7 +120,45 @@ impl Shadow {
             let thread = std::thread::Builder::new().name(format!("shadow-{index}"));
             thread.spawn(move || worker.run())?;
         }
-        Ok(Self { queue, studies, over: Mutex::default() })
+        Ok(Self { queue, studies, quiet, own, over: Mutex::default() })
+    }
+
+    /// Whether the server has so little to do that whatever can wait may be done. Never waits.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.is_quiet()
+    }
+
+    /// Whether requests that have waited on the disk may be run: it is quiet, or within the time window. Never waits.
+    pub fn is_time(&self) -> bool {
+        self.quiet.is_time()
+    }
+
+    /// From now on the calling thread works for pairs alone: what it does is no traffic.
+    pub fn works_for_pairs(&self) {
+        self.own.of_this_thread();
+    }
+
+    /// Counts a sampled request that does not become a pair now. False where nothing is compared any more.
+    pub fn sampled(&self, rollout: RolloutId, inputs: &[Tensor]) -> bool {
+        let study = self.studies.get(rollout);
+        if let Some(study) = &study {
+            study.counts().sampled(job::bytes(inputs));
+        }
+        study.is_some()
+    }
+
+    /// Counts a sampled request that will never become a pair.
+    pub fn dropped(&self, rollout: RolloutId, why: Dropped, inputs: &[Tensor]) {
+        if let Some(study) = self.studies.get(rollout) {
+            study.counts().dropped(why, job::bytes(inputs));
+        }
+    }
+
+    /// Counts sampled requests that will never become pairs, of which nothing is known any more.
+    pub fn lost(&self, rollout: RolloutId, why: Dropped, count: u64) {
+        if let Some(study) = self.studies.get(rollout) {
+            study.counts().dropped_of_any_size(why, count);
+        }
     }
 
     /// Leaves a request that was answered, to be run again on both versions. `live` is what the client got; none where
@@ -123,8 +173,8 @@ impl Shadow {
         }
     }
 
-    /// Leaves a recorded request, to be run on both versions. Its study tells when that is done. Whoever finds no room
-    /// gets it back, to leave it again later.
+    /// Leaves a recorded request, to be run on both versions. Its study, or its turn, tells when that is done. Whoever
+    /// finds no room gets it back, to leave it again later.
     ///
     /// # Errors
     /// The request, when there is no room now, or nothing is compared any more.
@@ -132,9 +182,13 @@ impl Shadow {
         let Some(study) = self.studies.get(recorded.sampled.pairing.rollout()) else {
             return Err(recorded);
         };
-        let bytes = recorded.inputs.iter().map(Tensor::bytes).sum();
+        let bytes = job::bytes(&recorded.inputs);
+        // What has waited was counted when it was sampled.
+        let is_counted = matches!(recorded.reason, Reason::Deferred(_));
         self.queue.offer_recorded(recorded)?;
-        study.counts().sampled(bytes);
+        if !is_counted {
+            study.counts().sampled(bytes);
+        }
         Ok(())
     }
 

@@ -173,6 +173,7 @@ mod tests {
     use crate::domain::time::WallTime;
     use crate::serving::testing::servable;
     use crate::serving::{Pairing, PairingParts, Sampled};
+    use crate::shadow::job::Reason;
 
     fn queue(jobs: usize, bytes: usize, threads: usize) -> Queue {
         let (queue_jobs, queue_bytes) = (jobs, bytes);
@@ -214,7 +215,7 @@ mod tests {
             sampled: Sampled { pairing: pairing.clone(), number, answered: Arm::Stable },
             inputs: Arc::default(),
             answer: None,
-            mark: Mark { time: WallTime(number), priority: 0 },
+            reason: Reason::Rehearsal(Mark { time: WallTime(number), priority: 0 }),
         };
         let most = MOST_RECORDED as u64;
         (0..most).for_each(|number| queue.offer_recorded(recorded(number)).unwrap());

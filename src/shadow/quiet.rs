@@ -15,8 +15,10 @@ use crate::system::cores::Cores;
 use crate::system::thread::CpuClock;
 use crate::system::{local_time, process};
 
-/// Between two looks.
+/// Between two looks at a server that is quiet, so that traffic is noticed in time.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// And at one that is not.
+const LOOK_LESS_OFTEN: Duration = Duration::from_millis(100);
 /// So long after somebody wanted to know nobody is said to do.
 const WANTED_FOR: Duration = Duration::from_secs(5);
 
@@ -103,7 +105,7 @@ impl Looking {
         let quota = Quota::of_this_process().map(|quota| quota.cores());
         let cores = Cores::available().count as f64;
         let mut quiet = Quiet::new(quota.map_or(cores, |quota| quota.min(cores)));
-        let mut worked = Worked::new(&self.own);
+        let mut worked = Worked::new(&self.own, process::cpu_time());
         let begun = Instant::now();
         let mut wanted = begun;
         while wanted.elapsed() < WANTED_FOR {
@@ -112,13 +114,13 @@ impl Looking {
             }
             let in_flight =
                 self.lookout.in_flight.count() as f64 / self.lookout.threads.max(1) as f64;
-            let load = Load { in_flight, worked: worked.up_to_now() };
+            let load = Load { in_flight, worked: worked.up_to(process::cpu_time()) };
             let is_quiet = quiet.look(begun.elapsed(), load);
             self.shared.is_quiet.store(is_quiet, Ordering::Relaxed);
             let is_open = |window: &TimeWindow| window.is_open(local_time::minute_of_day());
             let is_in_window = self.window.as_ref().is_some_and(is_open);
             self.shared.is_in_window.store(is_in_window, Ordering::Relaxed);
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(if is_quiet { LOOK_EVERY } else { LOOK_LESS_OFTEN });
         }
         self.shared.is_quiet.store(false, Ordering::Relaxed);
         self.shared.is_in_window.store(false, Ordering::Relaxed);
@@ -172,22 +174,19 @@ struct Worked<'o> {
 }
 
 impl<'o> Worked<'o> {
-    fn new(own: &'o OwnWork) -> Self {
-        let last = Self::look(own);
+    /// `all` is what cores have worked for the process.
+    fn new(own: &'o OwnWork, all: Duration) -> Self {
+        let last = (all, own.spent(), own.spread_at());
         Self { own, total: Duration::ZERO, last }
     }
 
-    fn look(own: &OwnWork) -> (Duration, Duration, Option<u64>) {
-        (process::cpu_time(), own.spent(), own.spread_at())
-    }
-
     /// Where nobody knows for whom the cores have worked, they have not.
-    fn up_to_now(&mut self) -> Duration {
-        let now = Self::look(self.own);
-        let (all, own, spread) = std::mem::replace(&mut self.last, now);
-        if spread.is_some() && spread == now.2 {
-            let own = now.1.saturating_sub(own);
-            self.total += now.0.saturating_sub(all).saturating_sub(own);
+    fn up_to(&mut self, all: Duration) -> Duration {
+        let now = (all, self.own.spent(), self.own.spread_at());
+        let before = std::mem::replace(&mut self.last, now);
+        if before.2.is_some() && before.2 == now.2 {
+            let own = now.1.saturating_sub(before.1);
+            self.total += now.0.saturating_sub(before.0).saturating_sub(own);
         }
         self.total
     }
@@ -199,29 +198,37 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn work(time: Duration) {
-        let clock = CpuClock::of_this_thread().unwrap();
+    /// Works for so long. Gives what cores have worked for the process since an arbitrary moment.
+    fn work(clock: CpuClock, time: Duration) -> Duration {
         let begun = clock.now().unwrap();
-        while clock.now().unwrap() < begun + time {}
+        loop {
+            let now = clock.now().unwrap();
+            if now >= begun + time {
+                return now;
+            }
+        }
     }
 
     #[test]
     fn what_pairs_take_themselves_is_not_traffic() {
-        let own = Arc::new(OwnWork::default());
-        let mut worked = Worked::new(&own);
-        work(Duration::from_millis(30));
-        let of_requests = worked.up_to_now();
-        assert!(of_requests >= Duration::from_millis(20), "{of_requests:?}");
+        const TIME: Duration = Duration::from_millis(5);
+        let clock = CpuClock::of_this_thread().unwrap();
+        let own = OwnWork::default();
+        let mut worked = Worked::new(&own, clock.now().unwrap());
+        assert!(worked.up_to(work(clock, TIME)) >= TIME, "somebody else's");
+
         own.of_this_thread();
-        // The clock has been running all the time: what it showed before is nobody's.
-        worked = Worked::new(&own);
-        work(Duration::from_millis(300));
-        let of_pairs = worked.up_to_now();
-        assert!(of_pairs < Duration::from_millis(150), "{of_pairs:?}");
-        let others = OwnWork::default();
-        let mut worked = Worked::new(&others);
-        others.spread(|| work(Duration::from_millis(30)));
-        assert_eq!(worked.up_to_now(), Duration::ZERO, "nobody knows whose it was");
+        let mut worked = Worked::new(&own, clock.now().unwrap());
+        assert!(worked.up_to(work(clock, TIME)) < TIME, "their own");
+
+        let own = OwnWork::default();
+        let mut worked = Worked::new(&own, clock.now().unwrap());
+        let all = own.spread(|| work(clock, TIME));
+        assert_eq!(worked.up_to(all), Duration::ZERO, "nobody knows whose");
+        own.spread(|| assert_eq!(worked.up_to(work(clock, TIME)), Duration::ZERO));
+        let all = clock.now().unwrap();
+        worked.up_to(all);
+        assert!(worked.up_to(work(clock, TIME)) >= TIME, "somebody else's again");
     }
 
     #[test]

@@ -89,6 +89,18 @@ pub(super) struct Gathered {
     /// The recorded requests that the candidate was rehearsed on.
     #[serde(default)]
     pub(super) rehearsed: Recalled,
+    /// The number of the last request that had waited on the disk.
+    #[serde(default)]
+    pub(super) worked_off: Option<u64>,
+}
+
+/// A study to be written down.
+#[derive(Debug)]
+pub struct Written {
+    /// All of it.
+    pub text: String,
+    /// The number of the last request in it that had waited on the disk.
+    pub worked_off: Option<u64>,
 }
 
 /// A study as it is written down, and told of when its rollout is over.
@@ -112,6 +124,7 @@ impl Study {
             curve: Curve::default(),
             agreed: 0,
             rehearsed: Recalled::default(),
+            worked_off: None,
         };
         let saved = saved.and_then(|document| match Saved::read(document) {
             Ok(saved) => Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered)),
@@ -159,6 +172,11 @@ impl Study {
     /// The recorded requests that the candidate was rehearsed on.
     pub fn rehearsed(&self) -> Recalled {
         self.lock().gathered.rehearsed
+    }
+
+    /// The number of the last request that had waited on the disk.
+    pub fn worked_off(&self) -> Option<u64> {
+        self.lock().gathered.worked_off
     }
 
     /// How many sampled requests did not become pairs, by the reason's name.
@@ -212,7 +230,7 @@ impl Study {
     }
 
     /// All of it, to be written down. None when a worker is in the middle of adding to it.
-    pub fn document(&self, now: WallTime) -> Option<String> {
+    pub fn document(&self, now: WallTime) -> Option<Written> {
         let seen = match self.seen.try_lock() {
             Ok(seen) => seen,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -220,7 +238,9 @@ impl Study {
         };
         let gathered = seen.gathered.clone();
         drop(seen);
-        serde_json::to_string(&self.saved(gathered, now)).ok()
+        let worked_off = gathered.worked_off;
+        let text = serde_json::to_string(&self.saved(gathered, now)).ok()?;
+        Some(Written { text, worked_off })
     }
 
     /// A copy of all of it. Waits for a worker that is in the middle of adding to it.
@@ -268,7 +288,7 @@ impl Study {
             chance: job.sampled.pairing.draw(number, Purpose::Keep),
         };
         let Some(added) = self.observe(&tried, &runs) else {
-            self.lock().gathered.has_run(job.origin);
+            self.lock().gathered.has_run(job.origin, number);
             return None;
         };
         drop(live);
@@ -319,14 +339,16 @@ impl Study {
             gathered.evidence.only_show(shown);
         }
         match tried.origin {
-            Origin::Live => gathered.evidence.observe(&outcome, self.opened.elapsed()),
+            Origin::Live | Origin::Deferred => {
+                gathered.evidence.observe(&outcome, self.opened.elapsed());
+            }
             Origin::Rehearsal(_) => {
                 gathered.evidence.observe_rehearsed(&outcome, self.opened.elapsed());
             }
         }
         let agreed = agreed(&outcome, observed.agreed);
         gathered.agreed += u64::from(agreed);
-        gathered.has_run(tried.origin);
+        gathered.has_run(tried.origin, tried.number);
         let pairs = gathered.evidence.pairs();
         if gathered.curve.is_due(pairs) {
             let point = point(&gathered.evidence);
@@ -352,10 +374,11 @@ impl Saved {
 
 impl Gathered {
     /// A request was run, or as good as: nothing more comes of it.
-    fn has_run(&mut self, origin: Origin) {
+    fn has_run(&mut self, origin: Origin, number: u64) {
         match origin {
             Origin::Live => {}
             Origin::Rehearsal(mark) => self.rehearsed.add(mark),
+            Origin::Deferred => self.worked_off = Some(number),
         }
     }
 

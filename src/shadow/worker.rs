@@ -9,11 +9,13 @@ use super::Studies;
 use super::budget::Budget;
 use super::counts::Dropped;
 use super::difference_log::DifferenceLog;
-use super::job::Job;
+use super::job::{Job, Origin};
 use super::queue::Queue;
+use super::quiet::{OwnWork, QuietTimes};
 use super::run::run;
 use super::study::{Added, Study};
 use super::watch::Watch;
+use crate::domain::comparison::Arm;
 use crate::domain::time::WallTime;
 use crate::system::thread;
 use crate::telemetry::metrics;
@@ -26,6 +28,8 @@ pub(super) struct Worker {
     pub(super) studies: Arc<Studies>,
     pub(super) log: Arc<DifferenceLog>,
     pub(super) watch: Watch,
+    pub(super) quiet: Arc<QuietTimes>,
+    pub(super) own: Arc<OwnWork>,
     pub(super) max_rps: f64,
     pub(super) max_busy: f64,
     pub(super) max_age: Duration,
@@ -35,6 +39,7 @@ impl Worker {
     /// Works for ever: the process ends without waiting for it.
     pub(super) fn run(self) {
         thread::give_way_to_all();
+        self.own.of_this_thread();
         let mut budget = Budget::new(self.max_rps, self.max_busy, Instant::now());
         loop {
             while let Some(rest) = budget.rest_before(Instant::now()) {
@@ -54,13 +59,25 @@ impl Worker {
         let Some(study) = self.studies.get(job.sampled.pairing.rollout()) else {
             return Duration::ZERO; // the rollout is over
         };
+        let job = match job.origin {
+            // Its time may be over since it was left here.
+            Origin::Deferred if !self.quiet.is_time() => job.put_off(),
+            Origin::Live | Origin::Rehearsal(_) | Origin::Deferred => Some(job),
+        };
+        let Some(job) = job else { return Duration::ZERO };
         let bytes = job.bytes();
         if job.age(Instant::now()) > self.max_age {
             study.counts().dropped(Dropped::Stale, bytes);
             return Duration::ZERO;
         }
         let number = job.sampled.number;
-        let runs = run(&job, &study, &self.watch);
+        let pairing = &job.sampled.pairing;
+        let runs_here = |arm| pairing.servable(arm).runs_on_one_thread();
+        let runs = if runs_here(Arm::Stable) && runs_here(Arm::Candidate) {
+            run(&job, &study, &self.watch)
+        } else {
+            self.own.spread(|| run(&job, &study, &self.watch))
+        };
         let busy = runs.busy;
         let at = WallTime::from(SystemTime::now());
         match study.add(job, runs, at) {

@@ -18,7 +18,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("repository", &["serving", "onnx", "domain", "config", "telemetry", "system"]),
     ("capture", &["serving", "domain", "config", "telemetry", "system"]),
     ("shadow", &["serving", "onnx", "domain", "config", "telemetry", "system"]),
-    ("delivery", &["repository", "shadow", "serving", "domain", "config", "telemetry", "system"]),
+    (
+        "delivery",
+        &["repository", "shadow", "capture", "serving", "domain", "config", "telemetry", "system"],
+    ),
     (
         "api",
         &[

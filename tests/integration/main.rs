@@ -20,6 +20,7 @@ mod comparison;
 mod contract;
 mod crash;
 mod crash_attribution;
+mod deferred;
 mod deletion;
 mod element_types;
 mod full_disk;

@@ -296,13 +296,13 @@ impl<W: Wire> Exchange<'_, W> {
         sampled: Option<Sampled>,
         ran: Result<Replied<W::Reply>, Unreplied>,
     ) -> Result<W::Reply, Failure> {
-        let ApiParts { shadow, capture, .. } = self.api;
+        let ApiParts { backlog, capture, .. } = self.api;
         let Replied { reply, answer: Answer { inputs, outputs, .. }, chosen } = match ran {
             Ok(replied) => replied,
             Err(unreplied) => {
                 let (failure, inputs) = *unreplied;
                 if let (Some(sampled), Some(inputs)) = (sampled, inputs) {
-                    shadow.offer(sampled, Arc::new(inputs), None);
+                    backlog.offer(sampled, &by.servable, Arc::new(inputs), None);
                 }
                 return Err(failure);
             }
@@ -321,7 +321,7 @@ impl<W: Wire> Exchange<'_, W> {
             capture.offer(to_record, &by.servable, inputs.clone(), outputs.clone());
         }
         if let Some(sampled) = sampled {
-            shadow.offer(sampled, inputs, outputs);
+            backlog.offer(sampled, &by.servable, inputs, outputs);
         }
         Ok(reply)
     }

@@ -100,7 +100,11 @@ fn report(api: &ApiParts, id: RolloutId) -> Result<Option<Value>, Problem> {
     let Some((model, rollout)) = now.map_or_else(|| past(api, id), |now| Ok(Some(now)))? else {
         return Ok(None);
     };
-    Ok(Some(study.json(model.as_str(), &rollout)))
+    let mut report = study.json(model.as_str(), &rollout);
+    if let Some(waiting) = api.backlog.waiting(id) {
+        report["sampling"]["deferred"] = waiting.into();
+    }
+    Ok(Some(report))
 }
 
 /// A rollout as its last change left it.

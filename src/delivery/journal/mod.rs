@@ -10,7 +10,7 @@ mod outbox;
 mod reader;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -55,6 +55,12 @@ impl Recovered {
             Some((file.clone(), serde_json::from_value(fingerprint.clone()).ok()?, *digest))
         });
         known.collect()
+    }
+
+    /// The rollouts that go on.
+    pub fn live_rollouts(&self) -> BTreeSet<RolloutId> {
+        let releases = self.releases.values();
+        releases.filter_map(|(_, release)| release.live().map(|rollout| rollout.id)).collect()
     }
 }
 
