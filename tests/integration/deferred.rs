@@ -39,9 +39,10 @@ fn request(number: usize) -> Request {
 
 fn ask(server: &TestServer, number: usize, times: usize) {
     let mut connection = server.connect();
+    let added = number.max(1);
+    let expected = json!({ "predictions": [[(number + added) as f64, (1 + added) as f64]] });
     for _ in 0..times {
-        let answer = connection.ask(&request(number)).unwrap();
-        assert_eq!(answer.ok(), json!({ "predictions": [[number as f64, 1.0]] }));
+        assert_eq!(connection.ask(&request(number)).unwrap().ok(), expected);
     }
 }
 
