@@ -9,6 +9,8 @@ const DROP_REASONS = {
   stale: "waited for too long",
   budget: "no time to spend on it",
   size: "too large",
+  disk: "no room on the disk",
+  redacted: "an input is never written",
 };
 
 function dropReasonsFigure({ sampling = {} }) {

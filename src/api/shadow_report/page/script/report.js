@@ -56,9 +56,10 @@ function parts(report) {
 
 function samplingSentence({ sampling }) {
   if (!sampling) return undefined;
-  const { rate, eligible, sampled, executed, rehearsed } = sampling;
+  const { rate, eligible, sampled, executed, rehearsed, deferred } = sampling;
   const recorded = isNumber(rehearsed) && rehearsed > 0 ? `; ${countText(rehearsed)} of them were recorded before` : "";
-  return `${percentText(rate)} of requests are drawn: ${countText(sampled)} of ${countText(eligible)} so far, of which ${countText(executed)} were run on both versions${recorded}.`;
+  const waiting = isNumber(deferred) && deferred > 0 ? `; ${countText(deferred)} wait on the disk` : "";
+  return `${percentText(rate)} of requests are drawn: ${countText(sampled)} of ${countText(eligible)} so far, of which ${countText(executed)} were run on both versions${recorded}${waiting}.`;
 }
 
 /** Links to the parts, where there are enough to lose oneself. */
