@@ -63,6 +63,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use greenroom::config::ShadowMode;
 
 use self::bench::{Bench, EVENTS, Measure, Sizes};
 use self::load::Client;
@@ -104,6 +105,9 @@ struct Flags {
     /// MiB of the model that is swapped again and again while memory is looked at.
     #[arg(long, value_name = "MIB", default_value_t = 20)]
     swapped_mebibytes: u64,
+    /// Requests that are run again wait on the disk until the server is quiet.
+    #[arg(long)]
+    deferred: bool,
     /// What `cargo bench` says.
     #[arg(long, hide = true)]
     bench: bool,
@@ -143,7 +147,9 @@ fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
         memory_swaps: 200,
         swapped_mebibytes: flags.swapped_mebibytes,
     };
-    with_bench(Plan::new(flags.windows, flags.seconds), sizes, Some(models), |bench| {
+    let mode = if flags.deferred { ShadowMode::Deferred } else { ShadowMode::Live };
+    let plan = Plan::new(flags.windows, flags.seconds);
+    with_bench(plan, sizes, Some(models), mode, |bench| {
         bench.rate = flags.rate;
         let of_large = if connections.is_empty() { vec![1, 8] } else { connections.clone() };
         if !connections.is_empty() {
@@ -160,7 +166,7 @@ fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
 /// Every scene for a moment, and ourselves as another server.
 fn try_all() -> Result<(), Box<dyn Error>> {
     let sizes = Sizes { large_mebibytes: 1, swaps: 2, memory_swaps: 2, swapped_mebibytes: 1 };
-    with_bench(Plan::brief(), sizes, None, |bench| {
+    with_bench(Plan::brief(), sizes, None, ShadowMode::Live, |bench| {
         bench.connections = vec![1];
         measure_scenes(bench, "", &[1])?;
         let urls =
@@ -173,11 +179,12 @@ fn with_bench(
     plan: Plan,
     sizes: Sizes,
     models: Option<&Path>,
+    mode: ShadowMode,
     measure: impl FnOnce(&mut Bench<'_>) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let client = Client::start()?;
     let before = cpu::resident_kib();
-    let ours = Ours::start(models)?;
+    let ours = Ours::start(models, mode)?;
     let report = Report::new(plan, [before, cpu::resident_kib()]);
     report.print_head();
     let small = scene::small(64).swap_remove(0);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use greenroom::app::App;
-use greenroom::config::ServerConfig;
+use greenroom::config::{ServerConfig, ShadowMode};
 use greenroom::onnx::Runtime as OnnxRuntime;
 use greenroom::system::cores::Cores;
 use greenroom::telemetry::logs;
@@ -33,7 +33,8 @@ pub(crate) struct Ours {
 
 impl Ours {
     /// Starts it with the example models and those of another folder, if that is there, and waits until they are loaded.
-    pub(crate) fn start(more: Option<&Path>) -> Result<Self, Box<dyn Error>> {
+    /// The mode is that of requests that are run again.
+    pub(crate) fn start(more: Option<&Path>, mode: ShadowMode) -> Result<Self, Box<dyn Error>> {
         logs::start(logs::Format::Human, tracing::Level::WARN, false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(Cores::available().count)
@@ -55,6 +56,7 @@ impl Ours {
         // This program cannot be the child that tries them.
         config.repository.trial_program = Some(env!("CARGO_BIN_EXE_greenroom").into());
         config.repository.settle = Duration::from_millis(50);
+        config.shadow.mode = mode;
         config.http.listen = "127.0.0.1:0".parse()?;
         config.grpc.listen = Some("127.0.0.1:0".parse()?);
         let app = runtime.block_on(App::bind(config, Metrics::install()?))?;
