@@ -27,7 +27,8 @@
 //! - [`onnx`] is the only part that knows ONNX Runtime.
 //! - [`repository`] makes versions available: from files to warm, loaded models.
 //! - [`shadow`] runs sampled requests again, on two versions, and compares what they answer.
-//! - [`capture`] keeps a sample of requests and answers on disk, for whoever asks a model the same again.
+//! - [`capture`] keeps a sample of requests and answers on disk, for whoever asks a model the same again, and those that
+//!   are to be run on two versions when there is time.
 //! - [`delivery`] gives them traffic: asks the domain, writes down what it decides, and shows it.
 //! - [`webhooks`] tell others of every change, beside [`api`]: from what [`delivery`] has written down.
 //! - [`telemetry`] tells: log and metrics.

@@ -17,8 +17,8 @@ use super::queue::Job;
 use super::reader::Reader;
 use super::record::{Recording, Rule};
 use super::recorder::{Plan, Recorder, RecorderThread};
-use super::shelf::Shelf;
-use super::stock::{Lost, Next, Position, Stock};
+use super::shelf::{Shelf, list};
+use super::stock::{Lost, LostBy, Next, Position, Stock};
 use crate::domain::rollout::RolloutId;
 use crate::domain::tensor::Tensor;
 use crate::domain::time::WallTime;
@@ -59,14 +59,19 @@ pub struct Spooled {
 impl Spool {
     /// Whether anything waits in the state folder of a server.
     pub fn is_there(state: &Path) -> bool {
-        Place::spool(state).folder().is_dir()
+        list(&Place::spool(state)).is_ok_and(|known| !known.is_empty())
     }
 
-    /// Looks what waits, removes what is for none of the rollouts that go on, and starts the thread that writes.
+    /// Looks what waits, removes what is for none of the rollouts that go on, and starts the thread that writes. Of outputs
+    /// that are called as one of `redact`, the content is not written.
     ///
     /// # Errors
     /// What the system says when it has no room for a thread. A disk that cannot be read is tried again.
-    pub fn start(state: &Path, go_on: &BTreeSet<RolloutId>) -> io::Result<(Self, RecorderThread)> {
+    pub fn start(
+        state: &Path,
+        go_on: &BTreeSet<RolloutId>,
+        redact: Vec<String>,
+    ) -> io::Result<(Self, RecorderThread)> {
         let (place, stock) = (Place::spool(state), Arc::new(Stock::default()));
         let ledger = Ledger::Spool(stock.clone());
         let opened = Shelf::open(place.clone(), MOST_BYTES, MOST_AGE).and_then(|mut shelf| {
@@ -95,7 +100,7 @@ impl Spool {
             place: place.clone(),
             takes_any: true,
             ceiling: u64::MAX,
-            rule: Rule { only_digests: false, redact: Vec::new() },
+            rule: Rule { only_digests: false, redact },
             max_bytes,
             max_age: MOST_AGE,
             ledger,
@@ -190,13 +195,23 @@ impl Spool {
     pub fn take(&self, rollout: RolloutId) -> io::Result<Option<Recording>> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(next) = self.stock.next(rollout) else { return Ok(None) };
-        let recording = self.read(&mut readers, rollout, next).inspect_err(|_| {
-            readers.remove(&rollout);
-            // One that cannot be read must not keep all others from being taken.
-            self.stock.take(rollout, next, None);
-        })?;
+        let recording = match self.read(&mut readers, rollout, next) {
+            Ok(recording) => recording,
+            Err(error) => {
+                readers.remove(&rollout);
+                if error.kind() == io::ErrorKind::NotFound {
+                    return Ok(None); // it has become too old just now
+                }
+                // One that cannot be read must not keep all others from being taken.
+                self.stock.take(rollout, next, None);
+                return Err(error);
+            }
+        };
         let number = recording.as_ref().map(|recording| recording.number);
         let is_taken = self.stock.take(rollout, next, number);
+        if recording.is_none() && is_taken {
+            self.stock.lost(rollout, 1, LostBy::Dropped(Dropped::Disk));
+        }
         Ok(recording.filter(|_| is_taken))
     }
 

@@ -26,6 +26,8 @@ use crate::telemetry::metrics::capture::Dropped;
 const FLUSH: Duration = Duration::from_millis(400);
 /// How long it rests where nothing waits.
 const REST: Duration = Duration::from_millis(200);
+/// After a failure, until the files are looked at again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes that wait to be written, at most.
 const TOGETHER: u64 = 1 << 20;
 
@@ -65,6 +67,8 @@ struct Desk<'w> {
     raised: Instant,
     /// The disk could not be written, and the log says so.
     is_out: bool,
+    /// When it could not be the last time.
+    failed: Option<Instant>,
 }
 
 impl Writer {
@@ -83,6 +87,7 @@ impl Writer {
             looked: now,
             raised: now,
             is_out: false,
+            failed: None,
         };
         desk.look();
         loop {
@@ -235,6 +240,10 @@ impl Desk<'_> {
         let Writer { place, max_bytes, max_age, bound, ceiling, ledger, .. } = self.writer;
         let shelf = match self.shelf.take() {
             Some(shelf) => shelf,
+            // To look at all files each time would keep it busy.
+            None if self.failed.is_some_and(|failed| failed.elapsed() < TRY_AGAIN_AFTER) => {
+                return Err(io::Error::other("it could not be written a moment ago"));
+            }
             None => {
                 let mut shelf = Shelf::open(place.clone(), *max_bytes, *max_age)?;
                 ledger.opened(&mut shelf)?;
@@ -287,7 +296,9 @@ impl Desk<'_> {
             Ok(()) => {}
             Err(error) => {
                 // It may be as it was left, or not: look again.
-                self.shelf = None;
+                if self.shelf.take().is_some() || !self.is_out {
+                    self.failed = Some(Instant::now());
+                }
                 if !std::mem::replace(&mut self.is_out, true) {
                     let folder = self.writer.place.folder().display();
                     tracing::warn!("{}", self.writer.ledger.cannot_write(&folder, &error));

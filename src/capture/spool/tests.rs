@@ -21,7 +21,8 @@ impl Bench {
     }
 
     fn start(&self) -> Running {
-        let (spool, thread) = Spool::start(self.folder.path(), &BTreeSet::from([ROLLOUT])).unwrap();
+        let (spool, thread) =
+            Spool::start(self.folder.path(), &BTreeSet::from([ROLLOUT]), Vec::new()).unwrap();
         Running(spool, thread)
     }
 
@@ -116,7 +117,25 @@ fn what_is_for_a_rollout_that_is_over_goes() {
     drop(running);
     bench.offer(&bench.start(), 10..20);
     assert!(bench.has_files());
-    let (spool, _) = Spool::start(bench.folder.path(), &BTreeSet::new()).unwrap();
+    let (spool, _) = Spool::start(bench.folder.path(), &BTreeSet::new(), Vec::new()).unwrap();
     assert!(!bench.has_files());
     assert_eq!(spool.waiting(ROLLOUT), 0);
+}
+
+#[test]
+fn what_is_broken_is_lost_and_the_rest_is_taken() {
+    let bench = Bench::new();
+    let running = bench.start();
+    bench.offer(&running, 0..10);
+    let folder = bench.folder.path().join("spool/r-000007");
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 20 * 9;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let taken: Vec<u64> = (0..10).flat_map(|_| take(&running, 1)).collect();
+    assert_eq!(taken.len(), 9, "{taken:?}");
+    let lost = running.0.lost();
+    assert_eq!(lost.iter().map(|lost| lost.count).sum::<u64>(), 1, "{lost:?}");
+    assert_eq!(running.0.waiting(ROLLOUT), 0);
 }

@@ -51,11 +51,13 @@ impl Aside {
                         Ok(Some(taken)) => self.run(taken),
                         Ok(None) => std::thread::sleep(WAIT),
                         Err(error) => {
-                            tracing::warn!(
-                                "a request that was put aside for rollout {rollout} cannot be read, and is not run again: {error}"
-                            );
+                            if complained.insert(rollout) {
+                                tracing::warn!(
+                                    "requests that were put aside for rollout {rollout} cannot be read, and are not run again: {error}"
+                                );
+                            }
                             self.shadow.lost(rollout, Dropped::Disk, 1);
-                            std::thread::sleep(REST);
+                            std::thread::sleep(WAIT);
                         }
                     }
                 }
