@@ -47,7 +47,7 @@ use crate::domain::tensor::Tensor;
 use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
-pub use offline::OfflineStudy;
+pub use offline::{OfflinePair, OfflineRunner, OfflineStudy};
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
 pub use samples::Sample;

@@ -5,7 +5,7 @@
 //! cores.
 
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::report::StudyReport;
 use super::run::{Ran, Runs};
@@ -14,7 +14,7 @@ use super::study::{Study, Tried};
 use super::subject::{Order, Subject};
 use crate::domain::comparison::Arm;
 use crate::domain::sampling::{Purpose, bound, draw};
-use crate::domain::tensor::Tensor;
+use crate::domain::tensor::{Tensor, Value, ValueView};
 use crate::domain::time::WallTime;
 use crate::onnx::{Output, RunError, Session, StopFlag};
 use crate::system::thread::CpuClock;
@@ -28,7 +28,35 @@ pub struct OfflineStudy {
     seed: u64,
 }
 
-/// Of so many requests it is found out how much the trusted model differs from itself, by running it once more.
+/// One of the threads that run requests on both models.
+#[derive(Debug)]
+pub struct OfflineRunner<'s> {
+    study: &'s OfflineStudy,
+    /// Never raised: nobody is in a hurry.
+    stop: StopFlag,
+}
+
+/// A request that was run on both, and is still to be added to what is known.
+#[derive(Debug)]
+pub struct OfflinePair {
+    number: u64,
+    at: WallTime,
+    bytes: usize,
+    live: Option<LiveAnswer>,
+    runs: Runs,
+}
+
+/// What the trusted model answered to the same request before, with all of its outputs in its order.
+#[derive(Debug)]
+enum LiveAnswer {
+    /// When it was recorded.
+    Recorded(Vec<Value>),
+    /// Just now.
+    Again(Vec<Output>),
+}
+
+/// Of so many requests without a recorded answer it is found out how much the trusted model differs from itself, by
+/// running it once more.
 const NOISE_OF: u64 = 1000;
 
 impl OfflineStudy {
@@ -37,55 +65,29 @@ impl OfflineStudy {
         Self { study: Study::open(subject, None), stable, candidate, seed }
     }
 
-    /// Runs one request on both, on the calling thread. Its inputs are as the trusted model takes them.
+    /// For one thread.
     ///
     /// # Errors
-    /// What the library says when there is no room for a run.
-    pub fn compare(&self, number: u64, inputs: &[Tensor]) -> Result<(), RunError> {
-        let bytes = inputs.iter().map(Tensor::bytes).sum();
-        let counts = self.study.counts();
-        counts.requests().fetch_add(1, Ordering::Relaxed);
-        counts.sampled(bytes);
-        let orders = self.study.orders(Arm::Stable);
-        let run = |arm| match arm {
-            Arm::Stable => run(&self.stable, &orders.stable, inputs),
-            Arm::Candidate => run(&self.candidate, &orders.candidate, inputs),
-        };
-        let first = match draw(number, self.seed, Purpose::Order) < bound(0.5) {
-            true => Arm::Stable,
-            false => Arm::Candidate,
-        };
-        let (stable, candidate) = match first {
-            Arm::Stable => {
-                let stable = run(Arm::Stable)?;
-                (stable, run(Arm::Candidate)?)
-            }
-            Arm::Candidate => {
-                let candidate = run(Arm::Candidate)?;
-                (run(Arm::Stable)?, candidate)
-            }
-        };
-        let again = if number <= NOISE_OF { self.once_more(inputs)? } else { None };
-        let live =
-            again.as_ref().map(|outputs| outputs.iter().map(Output::view).collect::<Vec<_>>());
-        let tried = Tried {
-            number,
-            at: WallTime::from(SystemTime::now()),
-            answered: Arm::Stable,
-            live: live.as_deref(),
-            bytes,
-            chance: draw(number, self.seed, Purpose::Keep),
-        };
-        let runs = Runs { stable, candidate, busy: std::time::Duration::ZERO };
-        self.study.observe(&tried, &runs);
-        Ok(())
+    /// What the library says when there is no room for it.
+    pub fn runner(&self) -> Result<OfflineRunner<'_>, RunError> {
+        Ok(OfflineRunner { study: self, stop: StopFlag::new()? })
     }
 
-    /// All outputs of the trusted model; none where it fails.
-    fn once_more(&self, inputs: &[Tensor]) -> Result<Option<Vec<Output>>, RunError> {
-        let all: Vec<usize> = (0..self.stable.signature().outputs.len()).collect();
-        let stop = StopFlag::new()?;
-        Ok(self.stable.run(inputs, &all, &stop).ok())
+    /// Adds a pair to what is known.
+    pub fn add(&self, pair: &OfflinePair) {
+        let counts = self.study.counts();
+        counts.requests().fetch_add(1, Ordering::Relaxed);
+        counts.sampled(pair.bytes);
+        let live = pair.live.as_ref().map(LiveAnswer::views);
+        let tried = Tried {
+            number: pair.number,
+            at: pair.at,
+            answered: Arm::Stable,
+            live: live.as_deref(),
+            bytes: pair.bytes,
+            chance: draw(pair.number, self.seed, Purpose::Keep),
+        };
+        self.study.observe(&tried, &pair.runs);
     }
 
     /// What all requests so far come to. Waits for threads that are adding to it.
@@ -105,16 +107,68 @@ impl OfflineStudy {
     }
 }
 
-fn run(session: &Session, order: &Order, inputs: &[Tensor]) -> Result<Ran, RunError> {
-    let Some(inputs) = order.inputs(inputs) else { return Ok(Ran::Failed) };
-    let stop = StopFlag::new()?;
-    let clock = CpuClock::of_this_thread().filter(|_| session.runs_on_one_thread());
-    let (begun, started) = (clock.and_then(|clock| clock.now()), Instant::now());
-    let outcome = session.run(&inputs, order.wanted(), &stop);
-    let on_wall = started.elapsed();
-    let on_core = clock.and_then(|clock| clock.now()).zip(begun).map(|(now, begun)| now - begun);
-    Ok(match outcome {
-        Ok(outputs) => Ran::Answered(outputs, on_core.unwrap_or(on_wall)),
-        Err(RunError::Stopped | RunError::Failed { .. }) => Ran::Failed,
-    })
+impl OfflineRunner<'_> {
+    /// Runs one request on both, on the calling thread. Its inputs are as the trusted model takes them; `answer` is what
+    /// that model answered to it before, where that is known, with all outputs in its order.
+    pub fn run(&self, number: u64, inputs: &[Tensor], answer: Option<Vec<Value>>) -> OfflinePair {
+        let OfflineStudy { study, stable, candidate, seed } = self.study;
+        let orders = study.orders(Arm::Stable);
+        let run = |arm| match arm {
+            Arm::Stable => self.run_one(stable, &orders.stable, inputs),
+            Arm::Candidate => self.run_one(candidate, &orders.candidate, inputs),
+        };
+        let is_stable_first = draw(number, *seed, Purpose::Order) < bound(0.5);
+        let (stable, candidate) = match is_stable_first {
+            true => {
+                let stable = run(Arm::Stable);
+                (stable, run(Arm::Candidate))
+            }
+            false => {
+                let candidate = run(Arm::Candidate);
+                (run(Arm::Stable), candidate)
+            }
+        };
+        let live = match answer {
+            Some(recorded) => Some(LiveAnswer::Recorded(recorded)),
+            None if number <= NOISE_OF => self.once_more(inputs).map(LiveAnswer::Again),
+            None => None,
+        };
+        OfflinePair {
+            number,
+            at: WallTime::from(SystemTime::now()),
+            bytes: inputs.iter().map(Tensor::bytes).sum(),
+            live,
+            runs: Runs { stable, candidate, busy: Duration::ZERO },
+        }
+    }
+
+    fn run_one(&self, session: &Session, order: &Order, inputs: &[Tensor]) -> Ran {
+        let Some(inputs) = order.inputs(inputs) else { return Ran::Failed };
+        let clock = CpuClock::of_this_thread().filter(|_| session.runs_on_one_thread());
+        let (begun, started) = (clock.and_then(|clock| clock.now()), Instant::now());
+        let outcome = session.run(&inputs, order.wanted(), &self.stop);
+        let on_wall = started.elapsed();
+        let ended = clock.and_then(|clock| clock.now());
+        let on_core = ended.zip(begun).map(|(ended, begun)| ended - begun);
+        match outcome {
+            Ok(outputs) => Ran::Answered(outputs, on_core.unwrap_or(on_wall)),
+            Err(RunError::Stopped | RunError::Failed { .. }) => Ran::Failed,
+        }
+    }
+
+    /// All outputs of the trusted model; none where it fails.
+    fn once_more(&self, inputs: &[Tensor]) -> Option<Vec<Output>> {
+        let stable = &self.study.stable;
+        let all: Vec<usize> = (0..stable.signature().outputs.len()).collect();
+        stable.run(inputs, &all, &self.stop).ok()
+    }
+}
+
+impl LiveAnswer {
+    fn views(&self) -> Vec<ValueView<'_>> {
+        match self {
+            Self::Recorded(values) => values.iter().map(Value::view).collect(),
+            Self::Again(outputs) => outputs.iter().map(Output::view).collect(),
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod capture;
 mod check_command;
 mod commands;
 mod compare_command;
+mod compare_data;
 mod comparison;
 mod contract;
 mod crash;

@@ -1,94 +1,205 @@
-//! All cores compare, each one request at a time, while one thread reads the file.
+//! All cores compare, each some requests at a time, while one thread reads them.
+//!
+//! What they find is added in the order of the requests, however many threads there are and whichever is first: so
+//! the same requests come to the same evidence, but for the times. Whoever has finished some leaves them for that, and
+//! goes on; who finds that it is the turn of what is there adds it.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-use super::data::{Request, Requests};
+use super::data::{Asked, Request, Requests, Taken};
 use crate::api::predict_inputs;
 use crate::config::LimitsConfig;
-use crate::domain::signature::Signature;
-use crate::serving::Naming;
-use crate::shadow::OfflineStudy;
+use crate::shadow::{OfflinePair, OfflineRunner, OfflineStudy};
 
-/// What requests are read by.
-pub(super) struct Reading<'r> {
-    pub(super) signature: &'r Signature,
-    pub(super) naming: &'r Naming,
-    pub(super) limits: &'r LimitsConfig,
+/// So many requests go to a thread together, or so many bytes of them.
+const TOGETHER: usize = 64;
+const BYTES_TOGETHER: usize = 1 << 20;
+
+/// Requests that follow each other, and which of such parts they are.
+struct Part {
+    place: u64,
+    requests: Vec<Request>,
 }
 
-/// How many requests wait at most: what is read and not compared yet stays bounded.
-const WAITING: usize = 256;
-
 /// Compares all requests, and says how many there were. The first that cannot be read ends it.
-pub(super) fn compare_all<R: std::io::Read + Send>(
+pub(super) fn compare_all(
     study: &OfflineStudy,
-    mut requests: Requests<R>,
-    reading: &Reading<'_>,
+    requests: &mut dyn Requests,
+    taken: Taken<'_>,
     threads: usize,
 ) -> Result<u64, String> {
-    let (sender, receiver) = sync_channel(WAITING);
-    let progress = Progress::default();
+    let threads = threads.max(1);
+    // What is read and not compared yet stays bounded.
+    let (sender, receiver) = sync_channel(2 * threads);
+    let course = Course {
+        study,
+        taken,
+        limits: LimitsConfig::default(),
+        unit: requests.unit(),
+        compared: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
+        finished: Mutex::default(),
+        moved_on: Condvar::new(),
+        most_ahead: 4 * threads as u64,
+    };
     // Gone with the last who takes from it, so that nobody goes on reading for nobody.
     let receiver = Arc::new(Mutex::new(receiver));
     thread::scope(|scope| {
-        let progress = &progress;
+        let course = &course;
         let start = |receiver: Arc<Mutex<_>>| {
-            scope.spawn(move || work(study, &receiver, progress, reading))
+            scope.spawn(move || {
+                // Others may wait for what it has.
+                let worked = catch_unwind(AssertUnwindSafe(|| course.work(&receiver)));
+                let worked = worked.unwrap_or_else(|_| Err((u64::MAX, PANICKED.to_owned())));
+                if worked.is_err() {
+                    course.end();
+                }
+                worked
+            })
         };
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| start(receiver.clone())).collect();
+        let workers: Vec<_> = (0..threads).map(|_| start(receiver.clone())).collect();
         drop(receiver);
-        let read = read_all(&mut requests, sender);
+        let read = read_all(requests, &sender);
+        drop(sender);
         let mut worked = Ok(());
         for worker in workers {
-            let ended = worker.join().unwrap_or_else(|_| Err("a comparison panicked".to_owned()));
-            worked = worked.and(ended);
+            let ended = worker.join().unwrap_or_else(|_| Err((u64::MAX, PANICKED.to_owned())));
+            // Of several, the first in the file.
+            worked = match (worked, ended) {
+                (Err((a, sentence)), Err((b, _))) if a <= b => Err((a, sentence)),
+                (_, Err(ended)) => Err(ended),
+                (worked, Ok(())) => worked,
+            };
         }
-        worked.and(read).map(|()| progress.compared.load(Ordering::Relaxed))
+        let worked = worked.map_err(|(_, sentence)| sentence);
+        worked.and(read).map(|()| course.compared.load(Ordering::Relaxed))
     })
 }
 
+const PANICKED: &str = "a comparison panicked";
+
+fn read_all(requests: &mut dyn Requests, sender: &SyncSender<Part>) -> Result<(), String> {
+    for place in 0.. {
+        let (mut part, mut bytes) = (Vec::with_capacity(TOGETHER), 0);
+        let mut ended = Ok(true);
+        while part.len() < TOGETHER && bytes < BYTES_TOGETHER {
+            match requests.next() {
+                Ok(Some(request)) => {
+                    bytes += request.asked.bytes();
+                    part.push(request);
+                }
+                Ok(None) => break,
+                Err(sentence) => {
+                    ended = Err(sentence);
+                    break;
+                }
+            }
+        }
+        let is_last = part.len() < TOGETHER && bytes < BYTES_TOGETHER;
+        // Where nobody takes it, all have ended, and say why.
+        let is_taken = part.is_empty() || sender.send(Part { place, requests: part }).is_ok();
+        if !ended? || is_last || !is_taken {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A sentence about a request, with its place.
+type Failed = (u64, String);
+
 /// What the threads have in common.
-#[derive(Debug, Default)]
-struct Progress {
+struct Course<'c> {
+    study: &'c OfflineStudy,
+    taken: Taken<'c>,
+    limits: LimitsConfig,
+    unit: &'static str,
     compared: AtomicU64,
     /// Set when one of them has failed: the others do no more.
     is_over: AtomicBool,
+    finished: Mutex<Finished>,
+    /// Told when parts were added.
+    moved_on: Condvar,
+    /// So many parts may be finished before their turn has come.
+    most_ahead: u64,
 }
 
-fn read_all<R: std::io::Read>(
-    requests: &mut Requests<R>,
-    sender: SyncSender<Request>,
-) -> Result<(), String> {
-    while let Some(request) = requests.next()? {
-        if sender.send(request).is_err() {
-            break; // all have ended, and say why
-        }
-    }
-    Ok(())
+/// What is to be added.
+#[derive(Default)]
+struct Finished {
+    /// The part that comes next.
+    next: u64,
+    /// Whether somebody adds: nobody else need.
+    is_adding: bool,
+    parts: BTreeMap<u64, Vec<OfflinePair>>,
 }
 
-fn work(
-    study: &OfflineStudy,
-    receiver: &Mutex<Receiver<Request>>,
-    progress: &Progress,
-    reading: &Reading<'_>,
-) -> Result<(), String> {
-    while !progress.is_over.load(Ordering::Relaxed) {
-        let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        // The sender is gone when all is read.
-        let Ok(Request { line, body }) = next else { return Ok(()) };
-        let Reading { signature, naming, limits } = reading;
-        let compared = predict_inputs(&body, signature, naming, limits).and_then(|inputs| {
-            progress.compared.fetch_add(1, Ordering::Relaxed);
-            study.compare(line, &inputs).map_err(|error| error.to_string())
-        });
-        if let Err(sentence) = compared {
-            progress.is_over.store(true, Ordering::Relaxed);
-            return Err(format!("line {line}: {sentence}"));
+impl Course<'_> {
+    fn work(&self, receiver: &Mutex<Receiver<Part>>) -> Result<(), Failed> {
+        let runner = self.study.runner().map_err(|error| (0, error.to_string()))?;
+        while !self.is_over.load(Ordering::Relaxed) {
+            let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            // The sender is gone when all is read.
+            let Ok(Part { place, requests }) = next else { break };
+            let pairs: Result<Vec<OfflinePair>, Failed> =
+                requests.into_iter().map(|request| self.run(&runner, request)).collect();
+            self.finish(place, pairs?);
         }
+        Ok(())
     }
-    Ok(())
+
+    fn run(&self, runner: &OfflineRunner<'_>, request: Request) -> Result<OfflinePair, Failed> {
+        let Request { number, asked } = request;
+        let (inputs, answer) = match asked {
+            Asked::Inputs { inputs, answer } => (inputs, answer),
+            Asked::Body(body) => {
+                let Taken { signature, naming, .. } = self.taken;
+                let inputs = predict_inputs(&body, signature, naming, &self.limits);
+                let failed = |error| (number, format!("{} {number}: {error}", self.unit));
+                (inputs.map_err(failed)?, None)
+            }
+        };
+        Ok(runner.run(number, &inputs, answer))
+    }
+
+    /// Leaves what was found, and adds what has its turn unless somebody does.
+    fn finish(&self, place: u64, pairs: Vec<OfflinePair>) {
+        let mut finished = self.hold();
+        finished.parts.insert(place, pairs);
+        if !finished.is_adding {
+            finished.is_adding = true;
+            loop {
+                let next = finished.next;
+                let Some(pairs) = finished.parts.remove(&next) else { break };
+                drop(finished);
+                pairs.iter().for_each(|pair| self.study.add(pair));
+                self.compared.fetch_add(pairs.len() as u64, Ordering::Relaxed);
+                finished = self.hold();
+                finished.next += 1;
+                self.moved_on.notify_all();
+            }
+            finished.is_adding = false;
+        }
+        let is_ahead = |finished: &mut Finished| {
+            place >= finished.next + self.most_ahead && !self.is_over.load(Ordering::Relaxed)
+        };
+        drop(self.moved_on.wait_while(finished, is_ahead));
+    }
+
+    /// Nobody need wait for anything.
+    fn end(&self) {
+        let finished = self.hold();
+        self.is_over.store(true, Ordering::Relaxed);
+        drop(finished);
+        self.moved_on.notify_all();
+    }
+
+    fn hold(&self) -> std::sync::MutexGuard<'_, Finished> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -144,6 +144,25 @@ pub struct TensorView<'a> {
     pub elements: ElementsView<'a>,
 }
 
+/// One output of a model, as it was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A tensor.
+    Tensor(Tensor),
+    /// Scores by class name, a map per row.
+    ClassScores(ClassScores),
+}
+
+impl Value {
+    /// The same, borrowed.
+    pub fn view(&self) -> ValueView<'_> {
+        match self {
+            Self::Tensor(tensor) => ValueView::Tensor(tensor.view()),
+            Self::ClassScores(scores) => ValueView::ClassScores(scores.view()),
+        }
+    }
+}
+
 /// One output of a model, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueView<'a> {
