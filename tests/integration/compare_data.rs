@@ -9,11 +9,12 @@ use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Graph, Models, Run, TestServer, adder, assert_said, command, greenroom, within,
+    Graph, Models, Run, TestServer, adder, assert_said, command, example_model, greenroom, package,
+    within,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -283,4 +284,68 @@ fn what_a_server_has_recorded_is_read_where_it_lies_and_as_it_was_exported() {
     let bench = two_of_ten();
     let said = bench.refused(&captures.join("m"));
     assert_said(&said, &["21 of 21 recorded requests are left out: 21 of another signature"]);
+}
+
+/// Rows of the training library's data set, each with its own answer by a version.
+fn expected_rows(version: &str) -> Vec<(Value, Value)> {
+    let file = package().join(format!("tests/expectations/iris-{version}.json"));
+    let file: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let requests = file["requests"].as_array().unwrap();
+    let rows = requests.iter().flat_map(|request| {
+        let list = |key: &str| request[key].as_array().unwrap().clone();
+        list("instances").into_iter().zip(list("predictions"))
+    });
+    rows.collect()
+}
+
+#[test]
+fn flips_are_those_that_the_training_library_computes() {
+    let (ones, twos) = (expected_rows("1"), expected_rows("2"));
+    let label = |(_, answer): &(Value, Value)| answer["label"].clone();
+    let flips: Vec<(Value, Value)> = ones
+        .iter()
+        .zip(&twos)
+        .map(|(one, two)| (label(one), label(two)))
+        .filter(|(one, two)| one != two)
+        .collect();
+    assert_eq!((ones.len(), flips.len()), (150, 4), "as `models/README.md` has it");
+    let [one, two] = ["iris/1.onnx", "iris/2.onnx"].map(example_model);
+    let bench = Bench::of(one, two);
+    let rows: String = ones.iter().map(|(row, _)| format!("{row}\n")).collect();
+    let data = bench.write("iris.ndjson", rows.as_bytes());
+    let mut compare = greenroom();
+    compare.arg("compare").args([bench.path("a.onnx"), bench.path("b.onnx")]).arg("--json");
+    compare.arg("--settings").arg(package().join("models/iris/model.toml"));
+    let run = Run::of(compare.arg("--data").arg(data));
+    let answer: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
+    let outputs = answer["reports"][0]["outputs"].as_array().unwrap();
+    for name in ["label", "probabilities"] {
+        let output = outputs.iter().find(|output| output["name"] == name).unwrap();
+        let told = &output["metrics"]["flips"];
+        assert_eq!((&told["n"], &told["k"]), (&json!(150), &json!(4)), "{name}");
+        let told = output["transitions"].as_array().unwrap().iter();
+        let told = told.filter(|told| told["from"] != told["to"]);
+        let mut sum = 0;
+        for told in told {
+            let is_it = |(one, two): &&(Value, Value)| *one == told["from"] && *two == told["to"];
+            assert_eq!(told["k"], flips.iter().filter(is_it).count(), "{told}");
+            sum += told["k"].as_u64().unwrap();
+        }
+        assert_eq!(sum, 4, "{name}");
+    }
+}
+
+#[test]
+fn the_evidence_does_not_depend_on_the_number_of_threads() {
+    let bench = two_of_ten();
+    let data = bench.write("rows.npz", &npz(&arrays(3000)));
+    let report = |threads: &str| {
+        let mut compare = greenroom();
+        compare.arg("compare").args([bench.path("a.onnx"), bench.path("b.onnx")]).arg("--json");
+        let run = Run::of(compare.arg("--data").arg(&data).args(["--threads", threads]));
+        let answer: Value = serde_json::from_str(&run.stdout).unwrap();
+        let report = answer["reports"][0].clone();
+        (report["outputs"].clone(), report["slices"].clone(), report["worst"][0]["id"].clone())
+    };
+    assert_eq!(report("1"), report("5"));
 }

@@ -38,6 +38,7 @@ mod pick_up;
 mod predictions;
 mod readme;
 mod recreate;
+mod replay;
 mod repository;
 mod restart;
 mod retry;

@@ -22,8 +22,9 @@ use crate::onnx::{Runtime, Session, SessionOptions};
 use crate::repository::contract::{self, ContractLimits};
 use crate::serving::Naming;
 
-use contest::{Contest, Contestant, Manner, exit};
-use progress::bar;
+pub(super) use contest::{Contest, Contestant, Manner, exit};
+pub(super) use data::RecordedRequests;
+pub(super) use progress::bar;
 
 /// The flags of `greenroom compare`.
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ fn compare(flags: &Flags) -> Result<Decision, Box<dyn Error>> {
 }
 
 /// Reads a model's settings.
-fn settings(path: &Path) -> Result<ModelConfig, Box<dyn Error>> {
+pub(super) fn settings(path: &Path) -> Result<ModelConfig, Box<dyn Error>> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| format!("`{name}`: {error}"))?;
     Ok(ModelConfig::parse(&text, &name)?)

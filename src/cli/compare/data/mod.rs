@@ -24,7 +24,7 @@ use crate::domain::signature::Signature;
 use crate::domain::tensor::{Tensor, Value};
 use crate::serving::Naming;
 
-use self::recorded::RecordedRequests;
+pub(in crate::cli) use self::recorded::RecordedRequests;
 
 /// Where requests come from.
 pub(in crate::cli) trait Requests: Send {
