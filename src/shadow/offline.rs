@@ -113,19 +113,17 @@ impl OfflineRunner<'_> {
     pub fn run(&self, number: u64, inputs: &[Tensor], answer: Option<Vec<Value>>) -> OfflinePair {
         let OfflineStudy { study, stable, candidate, seed } = self.study;
         let orders = study.orders(Arm::Stable);
-        let run = |arm| match arm {
-            Arm::Stable => self.run_one(stable, &orders.stable, inputs),
-            Arm::Candidate => self.run_one(candidate, &orders.candidate, inputs),
-        };
         let is_stable_first = draw(number, *seed, Purpose::Order) < bound(0.5);
+        let begun = Lap::now();
         let (stable, candidate) = match is_stable_first {
             true => {
-                let stable = run(Arm::Stable);
-                (stable, run(Arm::Candidate))
+                let (stable, between) = self.run_one(stable, &orders.stable, inputs, begun);
+                (stable, self.run_one(candidate, &orders.candidate, inputs, between).0)
             }
             false => {
-                let candidate = run(Arm::Candidate);
-                (run(Arm::Stable), candidate)
+                let (candidate, between) =
+                    self.run_one(candidate, &orders.candidate, inputs, begun);
+                (self.run_one(stable, &orders.stable, inputs, between).0, candidate)
             }
         };
         let live = match answer {
@@ -142,18 +140,22 @@ impl OfflineRunner<'_> {
         }
     }
 
-    fn run_one(&self, session: &Session, order: &Order, inputs: &[Tensor]) -> Ran {
-        let Some(inputs) = order.inputs(inputs) else { return Ran::Failed };
-        let clock = CpuClock::of_this_thread().filter(|_| session.runs_on_one_thread());
-        let (begun, started) = (clock.and_then(|clock| clock.now()), Instant::now());
+    /// What one run gives, and when it was over.
+    fn run_one(
+        &self,
+        session: &Session,
+        order: &Order,
+        inputs: &[Tensor],
+        begun: Lap,
+    ) -> (Ran, Lap) {
+        let Some(inputs) = order.inputs(inputs) else { return (Ran::Failed, begun) };
         let outcome = session.run(&inputs, order.wanted(), &self.stop);
-        let on_wall = started.elapsed();
-        let ended = clock.and_then(|clock| clock.now());
-        let on_core = ended.zip(begun).map(|(ended, begun)| ended - begun);
-        match outcome {
-            Ok(outputs) => Ran::Answered(outputs, on_core.unwrap_or(on_wall)),
+        let ended = Lap::now();
+        let ran = match outcome {
+            Ok(outputs) => Ran::Answered(outputs, ended.since(&begun, session)),
             Err(RunError::Stopped | RunError::Failed { .. }) => Ran::Failed,
-        }
+        };
+        (ran, ended)
     }
 
     /// All outputs of the trusted model; none where it fails.
@@ -161,6 +163,26 @@ impl OfflineRunner<'_> {
         let stable = &self.study.stable;
         let all: Vec<usize> = (0..stable.signature().outputs.len()).collect();
         stable.run(inputs, &all, &self.stop).ok()
+    }
+}
+
+/// A moment, by the clocks of the wall and of the thread. To look at the latter is a call of the system, which is not
+/// made more often than need be.
+struct Lap {
+    on_wall: Instant,
+    on_core: Option<Duration>,
+}
+
+impl Lap {
+    fn now() -> Self {
+        let on_core = CpuClock::of_this_thread().and_then(|clock| clock.now());
+        Self { on_wall: Instant::now(), on_core }
+    }
+
+    /// The time since then: on a core where the run has one thread.
+    fn since(&self, begun: &Self, session: &Session) -> Duration {
+        let on_core = self.on_core.zip(begun.on_core).filter(|_| session.runs_on_one_thread());
+        on_core.map_or(self.on_wall - begun.on_wall, |(ended, begun)| ended - begun)
     }
 }
 

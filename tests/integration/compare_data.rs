@@ -171,11 +171,11 @@ fn what_is_wrong_with_an_archive_is_told() {
         (vec![a.clone(), longer], "array `a` is of 10 requests, but array `b` of 20"),
         (
             vec![a.clone(), fractions],
-            "row 1 of array `b`: it has a value of type f64 that is no i64",
+            "array `b`, from row 1 on: it has a value of type f64 that is no i64",
         ),
         (vec![a.clone(), wide], "array `b`: it is of shape [10, 2]; input `b` is i64[N, 1]"),
         (vec![a.clone(), texts], "array `b`: it has objects of Python"),
-        (vec![a.clone(), short], "row 10 of array `b`: it ends too early"),
+        (vec![a.clone(), short], "array `b`, from row 1 on: it ends too early"),
     ] {
         let said = bench.refused(&bench.write("rows.npz", &npz(&files)));
         assert_said(&said, &["rows.npz`: ", expected]);

@@ -1,14 +1,14 @@
 //! All cores compare, each some requests at a time, while one thread reads them.
 //!
 //! What they find is added in the order of the requests, however many threads there are and whichever is first: so
-//! the same requests come to the same evidence, but for the times. Whoever has finished some leaves them for that, and
-//! goes on; who finds that it is the turn of what is there adds it.
+//! the same requests come to the same evidence, but for the times. Each thread adds its own when it is their turn, and
+//! goes on meanwhile: memory is best given back where it was taken.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::data::{Asked, Request, Requests, Taken};
@@ -43,7 +43,7 @@ pub(super) fn compare_all(
         unit: requests.unit(),
         compared: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
-        finished: Mutex::default(),
+        turn: Mutex::default(),
         moved_on: Condvar::new(),
         most_ahead: 4 * threads as u64,
     };
@@ -122,34 +122,31 @@ struct Course<'c> {
     compared: AtomicU64,
     /// Set when one of them has failed: the others do no more.
     is_over: AtomicBool,
-    finished: Mutex<Finished>,
-    /// Told when parts were added.
+    /// The part that is to be added next. Whose it is adds it, so nobody else does.
+    turn: Mutex<u64>,
+    /// Told when there is another turn.
     moved_on: Condvar,
     /// So many parts may be finished before their turn has come.
     most_ahead: u64,
 }
 
-/// What is to be added.
-#[derive(Default)]
-struct Finished {
-    /// The part that comes next.
-    next: u64,
-    /// Whether somebody adds: nobody else need.
-    is_adding: bool,
-    parts: BTreeMap<u64, Vec<OfflinePair>>,
-}
+/// Parts that one thread has finished and not added, the first in the file first.
+type Finished = VecDeque<(u64, Vec<OfflinePair>)>;
 
 impl Course<'_> {
     fn work(&self, receiver: &Mutex<Receiver<Part>>) -> Result<(), Failed> {
         let runner = self.study.runner().map_err(|error| (0, error.to_string()))?;
+        let mut finished = Finished::new();
         while !self.is_over.load(Ordering::Relaxed) {
             let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
             // The sender is gone when all is read.
             let Ok(Part { place, requests }) = next else { break };
             let pairs: Result<Vec<OfflinePair>, Failed> =
                 requests.into_iter().map(|request| self.run(&runner, request)).collect();
-            self.finish(place, pairs?);
+            finished.push_back((place, pairs?));
+            self.add(&mut finished, self.most_ahead);
         }
+        self.add(&mut finished, 0);
         Ok(())
     }
 
@@ -167,39 +164,33 @@ impl Course<'_> {
         Ok(runner.run(number, &inputs, answer))
     }
 
-    /// Leaves what was found, and adds what has its turn unless somebody does.
-    fn finish(&self, place: u64, pairs: Vec<OfflinePair>) {
-        let mut finished = self.hold();
-        finished.parts.insert(place, pairs);
-        if !finished.is_adding {
-            finished.is_adding = true;
-            loop {
-                let next = finished.next;
-                let Some(pairs) = finished.parts.remove(&next) else { break };
-                drop(finished);
-                pairs.iter().for_each(|pair| self.study.add(pair));
-                self.compared.fetch_add(pairs.len() as u64, Ordering::Relaxed);
-                finished = self.hold();
-                finished.next += 1;
-                self.moved_on.notify_all();
-            }
-            finished.is_adding = false;
+    /// Adds what has its turn. Waits for that of parts that are further ahead than may be.
+    fn add(&self, finished: &mut Finished, most_ahead: u64) {
+        while let Some((first, _)) = finished.front() {
+            let last = finished.back().map_or(*first, |(last, _)| *last);
+            let must_wait = |turn: &mut u64| {
+                let is_ahead = last >= *turn + most_ahead;
+                *turn != *first && is_ahead && !self.is_over.load(Ordering::Relaxed)
+            };
+            let turn = self.moved_on.wait_while(self.hold(), must_wait);
+            let has_turn = *turn.unwrap_or_else(PoisonError::into_inner) == *first;
+            let Some((_, pairs)) = finished.pop_front_if(|_| has_turn) else { return };
+            pairs.iter().for_each(|pair| self.study.add(pair));
+            self.compared.fetch_add(pairs.len() as u64, Ordering::Relaxed);
+            *self.hold() += 1;
+            self.moved_on.notify_all();
         }
-        let is_ahead = |finished: &mut Finished| {
-            place >= finished.next + self.most_ahead && !self.is_over.load(Ordering::Relaxed)
-        };
-        drop(self.moved_on.wait_while(finished, is_ahead));
     }
 
     /// Nobody need wait for anything.
     fn end(&self) {
-        let finished = self.hold();
+        let turn = self.hold();
         self.is_over.store(true, Ordering::Relaxed);
-        drop(finished);
+        drop(turn);
         self.moved_on.notify_all();
     }
 
-    fn hold(&self) -> std::sync::MutexGuard<'_, Finished> {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hold(&self) -> MutexGuard<'_, u64> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

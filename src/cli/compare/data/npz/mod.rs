@@ -2,7 +2,7 @@
 //!
 //! Where an array has as many dimensions as the input, rows of requests stand in it one after another; each request gets
 //! one, or as many as the input always has. Where it has one more, its first dimension counts the requests. So the arrays
-//! of an export are read as what was exported. Of each array one request is in memory.
+//! of an export are read as what was exported. Of each array a few requests are in memory.
 
 mod archive;
 mod array;
@@ -19,7 +19,7 @@ use super::super::progress;
 use super::cast::{cast, misfit};
 use super::{Asked, Request, Requests};
 use crate::domain::signature::{Dim, Signature, TensorSpec};
-use crate::domain::tensor::{Tensor, element_count};
+use crate::domain::tensor::{Elements, Tensor, element_count};
 
 /// See the module.
 pub(super) struct Npz {
@@ -36,7 +36,16 @@ struct OfInput {
     /// What an input of one request has.
     shape: Vec<usize>,
     elements: usize,
+    /// The requests that are still to be read.
+    left: u64,
+    /// What was read last: some requests, as the model takes them.
+    block: Elements,
+    /// How many elements of that were given out.
+    given: usize,
 }
+
+/// So many elements are read together, or one request where that has more.
+const BLOCK: usize = 1 << 14;
 
 impl Npz {
     pub(super) fn of(file: File, signature: &Signature, bar: &ProgressBar) -> Result<Self, String> {
@@ -78,8 +87,10 @@ impl Requests for Npz {
             .arrays
             .iter_mut()
             .map(|array| {
-                let name = array.spec.name.clone();
-                array.next().map_err(|error| format!("row {number} of array `{name}`: {error}"))
+                let read = array.next();
+                read.map_err(|error| {
+                    format!("array `{}`, from row {number} on: {error}", array.spec.name)
+                })
             })
             .collect();
         Ok(Some(Request { number, asked: Asked::Inputs { inputs: inputs?, answer: None } }))
@@ -144,14 +155,29 @@ impl OfInput {
             return Err(misfit());
         }
         let elements = element_count(&shape).ok_or_else(misfit)?;
-        Ok((Self { spec: spec.clone(), array, shape, elements }, requests as u64))
+        let (left, block) = (requests as u64, spec.dtype.buffer(0));
+        let spec = spec.clone();
+        Ok((Self { spec, array, shape, elements, left, block, given: 0 }, left))
     }
 
     fn next(&mut self) -> Result<Tensor, String> {
-        let elements = self.array.next(self.elements).map_err(|error| error.to_string())?;
-        let dtype = elements.dtype();
-        let elements =
-            cast(elements, self.spec.dtype).map_err(|_| misfit(dtype, self.spec.dtype))?;
+        if self.given == self.block.len() {
+            let together = (BLOCK / self.elements.max(1)).max(1) as u64;
+            let requests = together.min(self.left);
+            self.left -= requests;
+            let block = self.array.next(self.elements * requests as usize);
+            let block = block.map_err(|error| error.to_string())?;
+            let dtype = block.dtype();
+            self.block =
+                cast(block, self.spec.dtype).map_err(|_| misfit(dtype, self.spec.dtype))?;
+            self.given = 0;
+        }
+        let place = self.given..self.given + self.elements;
+        self.given = place.end;
+        let mut elements = self.spec.dtype.buffer(self.elements);
+        if let Some(these) = self.block.view().slice(place) {
+            elements.extend(these);
+        }
         Tensor::new(self.shape.clone(), elements).map_err(|error| error.to_string())
     }
 }
