@@ -186,6 +186,26 @@ impl Lap {
     }
 }
 
+impl OfflinePair {
+    /// About how much memory the answers take.
+    pub fn bytes(&self) -> usize {
+        let of_run = |ran: &Ran| match ran {
+            Ran::Answered(outputs, _) => outputs.iter().map(|output| size(&output.view())).sum(),
+            Ran::Failed | Ran::TooSlow | Ran::Starved => 0,
+        };
+        let live = self.live.iter().flat_map(LiveAnswer::views);
+        let of_live: usize = live.map(|value| size(&value)).sum();
+        of_run(&self.runs.stable) + of_run(&self.runs.candidate) + of_live
+    }
+}
+
+fn size(value: &ValueView<'_>) -> usize {
+    match value {
+        ValueView::Tensor(tensor) => tensor.elements.bytes(),
+        ValueView::ClassScores(scores) => size_of_val(scores.scores),
+    }
+}
+
 impl LiveAnswer {
     fn views(&self) -> Vec<ValueView<'_>> {
         match self {

@@ -17,8 +17,10 @@ use crate::config::LimitsConfig;
 use crate::shadow::{OfflinePair, OfflineRunner, OfflineStudy};
 
 /// So many requests go to a thread together, or so many bytes of them.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 const BYTES_TOGETHER: usize = 1 << 20;
+/// Of answers that wait for their turn a thread holds about so many bytes.
+const MOST_HELD: usize = 32 << 20;
 
 /// Requests that follow each other, and which of such parts they are.
 struct Part {
@@ -130,20 +132,37 @@ struct Course<'c> {
     most_ahead: u64,
 }
 
-/// Parts that one thread has finished and not added, the first in the file first.
-type Finished = VecDeque<(u64, Vec<OfflinePair>)>;
+/// What one thread has finished and not added, the first in the file first.
+#[derive(Default)]
+struct Finished {
+    parts: VecDeque<(u64, Vec<OfflinePair>)>,
+    /// How much memory the answers take.
+    bytes: usize,
+}
 
 impl Course<'_> {
     fn work(&self, receiver: &Mutex<Receiver<Part>>) -> Result<(), Failed> {
         let runner = self.study.runner().map_err(|error| (0, error.to_string()))?;
-        let mut finished = Finished::new();
+        let mut finished = Finished::default();
         while !self.is_over.load(Ordering::Relaxed) {
             let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
             // The sender is gone when all is read.
             let Ok(Part { place, requests }) = next else { break };
-            let pairs: Result<Vec<OfflinePair>, Failed> =
-                requests.into_iter().map(|request| self.run(&runner, request)).collect();
-            finished.push_back((place, pairs?));
+            let mut pairs = Vec::with_capacity(requests.len());
+            for request in requests {
+                let pair = self.run(&runner, request)?;
+                finished.bytes += pair.bytes();
+                pairs.push(pair);
+                if finished.bytes > MOST_HELD {
+                    self.add(&mut finished, 0);
+                    if !self.wait_for(place, |_| true) {
+                        return Ok(()); // all is over
+                    }
+                    self.add_pairs(std::mem::take(&mut pairs));
+                    finished.bytes = 0;
+                }
+            }
+            finished.parts.push_back((place, pairs));
             self.add(&mut finished, self.most_ahead);
         }
         self.add(&mut finished, 0);
@@ -166,20 +185,32 @@ impl Course<'_> {
 
     /// Adds what has its turn. Waits for that of parts that are further ahead than may be.
     fn add(&self, finished: &mut Finished, most_ahead: u64) {
-        while let Some((first, _)) = finished.front() {
-            let last = finished.back().map_or(*first, |(last, _)| *last);
-            let must_wait = |turn: &mut u64| {
-                let is_ahead = last >= *turn + most_ahead;
-                *turn != *first && is_ahead && !self.is_over.load(Ordering::Relaxed)
-            };
-            let turn = self.moved_on.wait_while(self.hold(), must_wait);
-            let has_turn = *turn.unwrap_or_else(PoisonError::into_inner) == *first;
-            let Some((_, pairs)) = finished.pop_front_if(|_| has_turn) else { return };
-            pairs.iter().for_each(|pair| self.study.add(pair));
-            self.compared.fetch_add(pairs.len() as u64, Ordering::Relaxed);
+        while let Some((first, _)) = finished.parts.front() {
+            let last = finished.parts.back().map_or(*first, |(last, _)| *last);
+            let is_ahead = |turn: u64| last >= turn + most_ahead;
+            if !self.wait_for(*first, is_ahead) {
+                return;
+            }
+            if let Some((_, pairs)) = finished.parts.pop_front() {
+                finished.bytes -= pairs.iter().map(OfflinePair::bytes).sum::<usize>();
+                self.add_pairs(pairs);
+            }
             *self.hold() += 1;
             self.moved_on.notify_all();
         }
+    }
+
+    /// Whether it is the turn of a part. Waits for that as long as it must.
+    fn wait_for(&self, place: u64, must: impl Fn(u64) -> bool) -> bool {
+        let waits =
+            |turn: &mut u64| *turn != place && must(*turn) && !self.is_over.load(Ordering::Relaxed);
+        let turn = self.moved_on.wait_while(self.hold(), waits);
+        *turn.unwrap_or_else(PoisonError::into_inner) == place
+    }
+
+    fn add_pairs(&self, pairs: Vec<OfflinePair>) {
+        pairs.iter().for_each(|pair| self.study.add(pair));
+        self.compared.fetch_add(pairs.len() as u64, Ordering::Relaxed);
     }
 
     /// Nobody need wait for anything.
