@@ -349,3 +349,23 @@ fn the_evidence_does_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(report("1"), report("5"));
 }
+
+#[test]
+fn large_answers_do_not_pile_up() {
+    const WIDTH: usize = 50_000;
+    let wide = Graph::default()
+        .input("x", "f32[N, 1]")
+        .output("y", &format!("f32[N, {WIDTH}]"))
+        .constant("zeros", &[1, WIDTH as u64], &[0.0; WIDTH])
+        .node("Add", &["x", "zeros"], "y")
+        .model();
+    let bench = Bench::of(wide.clone(), wide);
+    // All answers together are 80 MB of each model, more than may wait.
+    let data = bench.write("rows.csv", format!("x\n{}", "1.5\n".repeat(400)).as_bytes());
+    for threads in ["1", "3"] {
+        let mut compare = greenroom();
+        compare.arg("compare").args([bench.path("a.onnx"), bench.path("b.onnx")]).arg("--json");
+        let run = Run::of(compare.arg("--data").arg(&data).args(["--threads", threads]));
+        assert_eq!(counts(&run), [400, 0], "{threads} threads");
+    }
+}
