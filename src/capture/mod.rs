@@ -35,7 +35,7 @@ mod writer;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -58,6 +58,11 @@ pub use self::recordings::Recordings;
 pub use self::spool::{Spool, Spooled};
 pub use self::stock::{Lost, LostBy};
 pub use crate::telemetry::metrics::capture::Dropped;
+
+/// Where recorded requests are in the state folder.
+pub fn folder(state: &Path) -> PathBuf {
+    Place::captures(state).folder().to_owned()
+}
 
 /// Where requests are left that are to be recorded.
 #[derive(Debug)]

@@ -96,6 +96,14 @@ impl Recordings {
         self.segments.iter().flat_map(|segment| segment.read(Vec::into_iter))
     }
 
+    /// The same, for who keeps nothing else of them.
+    ///
+    /// # Errors
+    /// As of [`Recordings::oldest_first`].
+    pub fn into_oldest_first(self) -> impl Iterator<Item = io::Result<Recording>> + Send {
+        self.segments.into_iter().flat_map(|segment| segment.read(Vec::into_iter))
+    }
+
     /// All of them, the newest first.
     ///
     /// # Errors

@@ -39,6 +39,18 @@ pub(super) struct ServerFlags {
     token_file: Option<PathBuf>,
 }
 
+impl ServerFlags {
+    /// The state folder that was named.
+    pub(super) fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
+    /// The same with another state folder.
+    pub(super) fn with_state(&self, state: &Path) -> Self {
+        Self { state: Some(state.to_path_buf()), ..self.clone() }
+    }
+}
+
 /// Why there is no answer. Each is one sentence for the person who asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {

@@ -6,6 +6,7 @@ mod client;
 mod compare;
 mod events;
 mod models;
+mod replay;
 mod rollout;
 mod serve;
 mod simulate;
@@ -41,6 +42,8 @@ enum Command {
     CheckInside(check::inside::Flags),
     /// Compare two models on requests from a file, as a rollout would on live ones.
     Compare(compare::Flags),
+    /// Run a model's recorded requests on two of its versions, and judge as a rollout would.
+    Replay(replay::Flags),
     /// Take recorded requests to other tools.
     Capture(capture::Flags),
     /// Play a model's rollout plan against traffic that you describe, thousands of times.
@@ -57,6 +60,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(flags)) => check::run(&flags),
         Some(Command::CheckInside(flags)) => check::inside::run(&flags),
         Some(Command::Compare(flags)) => compare::run(&flags),
+        Some(Command::Replay(flags)) => replay::run(&flags),
         Some(Command::Capture(flags)) => capture::run(&flags),
         Some(Command::Simulate(flags)) => simulate::run(&flags),
         None => serve::run(cli.serve),

@@ -53,7 +53,7 @@ use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
 pub use job::{Reason, Recorded, Turn};
-pub use offline::OfflineStudy;
+pub use offline::{OfflinePair, OfflineRunner, OfflineStudy};
 pub use quiet::Lookout;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;

@@ -92,7 +92,7 @@ fn export(flags: &Export) -> Result<String, Box<dyn Error>> {
     }
     let recordings = Recordings::open(state, &flags.model).map_err(in_state)?;
     if recordings.newest_first().next().is_none() {
-        return Err(nothing(state, &flags.model).into());
+        return Err(nothing_recorded(state, &flags.model).into());
     }
     let exported = match (flags.format, &flags.output) {
         (Format::Npz, Some(path)) => to_file(path, |file| npz::write(&recordings, file))?,
@@ -107,7 +107,8 @@ fn export(flags: &Export) -> Result<String, Box<dyn Error>> {
     Ok(exported.sentences(&flags.model))
 }
 
-fn nothing(state: &Path, model: &ModelName) -> String {
+/// A sentence where there is nothing: how there comes to be something, or what else there is.
+pub(super) fn nothing_recorded(state: &Path, model: &ModelName) -> String {
     let state_name = state.display();
     let others = Recordings::models(state).unwrap_or_default();
     let others: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();

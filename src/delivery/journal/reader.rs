@@ -1,5 +1,6 @@
 //! Reading what happened, beside the one who writes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{Evidence, JournalError, Numbered, schema};
 use crate::domain::model::ModelName;
-use crate::domain::rollout::{Rollout, RolloutId};
+use crate::domain::rollout::{Release, Rollout, RolloutId};
 
 /// Reads the journal on a connection of its own. Cheap to clone; those who read take turns. It blocks, so async code
 /// reads on a thread for that.
@@ -38,6 +39,34 @@ impl JournalReader {
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
         let connection = Arc::new(Mutex::new(schema::open_to_read(path)?));
         Ok(Self { path: Arc::new(path.to_path_buf()), connection })
+    }
+
+    /// Of a state folder, beside the server that writes it or without one.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it is not there or not ours.
+    pub fn of_state(state: &Path) -> Result<Self, JournalError> {
+        let path = state.join(schema::FILE);
+        let reader = Self::open(&path)?;
+        let connection = reader.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        schema::check(&connection, &path)?;
+        drop(connection);
+        Ok(reader)
+    }
+
+    /// What is decided about each model now.
+    ///
+    /// # Errors
+    /// [`JournalError`], when it cannot be read or understood.
+    pub fn releases(&self) -> Result<BTreeMap<ModelName, Release>, JournalError> {
+        let question = "SELECT model, release FROM models";
+        let rows: Vec<(String, String)> =
+            self.read(question, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let understand = |(model, release): (String, String)| {
+            let release = serde_json::from_str(&release).map_err(|error| self.damaged(&error))?;
+            Ok((model.parse().map_err(|error| self.damaged(&error))?, release))
+        };
+        rows.into_iter().map(understand).collect()
     }
 
     /// The rollouts of a model, the newest first.

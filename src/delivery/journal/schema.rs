@@ -128,7 +128,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+/// Whether the file is ours, of a schema that is known here, and whole.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), JournalError> {
     let ask = |question: &str| -> Result<i64, JournalError> {
         let answer = connection.query_row(question, [], |row| row.get(0));
         answer.map_err(|error| failed(path, "opened", &error))

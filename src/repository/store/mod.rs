@@ -117,7 +117,7 @@ impl ContentStore {
     /// # Errors
     /// [`StoreError`], when the folder cannot be used or is in use.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
-        let folder = state.join("store");
+        let folder = state.join(FOLDER);
         let unusable = |source| StoreError::Unusable { path: state.to_path_buf(), source };
         fs::create_dir_all(&folder).map_err(unusable)?;
         match sharing(&folder).map_err(unusable)? {
@@ -132,6 +132,13 @@ impl ContentStore {
         }
         let lock = lock::hold(state)?;
         Ok(Self { folder, next_draft: AtomicU64::new(0), fresh: Mutex::default(), _lock: lock })
+    }
+
+    /// The model of a content in the store of a state folder, where it is there; for who only reads, beside a server or
+    /// without one. It may be thrown away at any time.
+    pub fn model_in(state: &Path, digest: &Digest) -> Option<PathBuf> {
+        let path = state.join(FOLDER).join(digest.hex()).join(MODEL);
+        Some(path).filter(|path| path.is_file())
     }
 
     /// Copies a version into the store, unless the same content is there already.
@@ -234,6 +241,9 @@ impl ContentStore {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// In the state folder.
+const FOLDER: &str = "store";
 
 /// What the names of unfinished copies begin with.
 const DRAFT: &str = ".tmp-";
