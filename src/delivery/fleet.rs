@@ -251,6 +251,8 @@ impl Fleet {
                 }
                 if let Some(pairing) = self.pairings.of(model, rollout, versions) {
                     shown = shown.with_pairing(pairing);
+                    let before = self.trials.hour_before(model, &stable);
+                    self.pairings.measure(model, &stable, before.as_ref());
                 }
                 over
             }

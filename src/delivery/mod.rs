@@ -28,7 +28,7 @@ mod settings;
 mod sightings;
 mod trials;
 
-pub use board::{Announcement, Board, ReleaseView};
+pub use board::{Announcement, Board, FewerPairs, News, ReleaseView};
 pub use controller::DeliveryParts;
 pub use crashes::{Crashes, inquest};
 pub use document::transition_document;

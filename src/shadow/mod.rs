@@ -11,12 +11,14 @@
 //! locks, and the threads that work it off run only when no other thread wants the core. What does not fit is dropped
 //! and counted. What is concluded from pairs is the domain's business.
 
+mod blocks;
 mod budget;
 mod counts;
 mod curve;
 mod difference_log;
 mod hours;
 mod job;
+mod meter;
 mod offline;
 mod queue;
 mod report;
@@ -25,6 +27,7 @@ mod samples;
 mod standing;
 mod study;
 mod subject;
+mod turns;
 mod watch;
 mod worker;
 
@@ -35,9 +38,11 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use self::blocks::{Blocks, UnderWay};
 use self::difference_log::DifferenceLog;
 use self::job::Job;
 use self::queue::Queue;
+use self::turns::Turns;
 use self::watch::Watch;
 use self::worker::Worker;
 use crate::config::ShadowConfig;
@@ -58,6 +63,7 @@ pub use subject::Subject;
 /// The pairs of all rollouts: where requests are left, and what came of them.
 #[derive(Debug)]
 pub struct Shadow {
+    config: ShadowConfig,
     queue: Arc<Queue>,
     studies: Arc<Studies>,
     /// The last comparison of each model that is over: its examples can still be looked at.
@@ -72,6 +78,10 @@ struct Studies(ArcSwap<HashMap<RolloutId, Arc<Study>>>);
 impl Studies {
     fn get(&self, rollout: RolloutId) -> Option<Arc<Study>> {
         self.0.load().get(&rollout).cloned()
+    }
+
+    fn all(&self) -> Arc<HashMap<RolloutId, Arc<Study>>> {
+        self.0.load_full()
     }
 
     fn change(&self, change: impl Fn(&mut HashMap<RolloutId, Arc<Study>>)) {
@@ -93,6 +103,12 @@ impl Shadow {
         let studies = Arc::new(Studies::default());
         let log = Arc::new(DifferenceLog::new(state));
         let watch = Watch::start()?;
+        let under_way = Arc::new(UnderWay::new(config.threads));
+        if let Some(blocks) = Blocks::new(config) {
+            let turns = Turns { blocks, studies: studies.clone(), under_way: under_way.clone() };
+            let thread = std::thread::Builder::new().name("shadow-turns".to_owned());
+            thread.spawn(move || turns.run())?;
+        }
         for index in 0..config.threads {
             let worker = Worker {
                 index,
@@ -100,6 +116,7 @@ impl Shadow {
                 studies: studies.clone(),
                 log: log.clone(),
                 watch: watch.clone(),
+                under_way: under_way.clone(),
                 max_rps: config.max_rps / config.threads as f64,
                 max_busy: config.max_busy / config.threads as f64,
                 max_age: config.max_age,
@@ -107,7 +124,7 @@ impl Shadow {
             let thread = std::thread::Builder::new().name(format!("shadow-{index}"));
             thread.spawn(move || worker.run())?;
         }
-        Ok(Self { queue, studies, over: Mutex::default() })
+        Ok(Self { config: config.clone(), queue, studies, over: Mutex::default() })
     }
 
     /// Leaves a request that was answered, to be run again on both versions. `live` is what the client got; none where
@@ -118,12 +135,13 @@ impl Shadow {
         study.counts().sampled(job.bytes());
         let bytes = job.bytes();
         if let Err(dropped) = self.queue.offer(job) {
-            study.counts().dropped(dropped, bytes);
+            study.drop_one(dropped, bytes);
         }
     }
 
     /// Begins to compare the versions of a rollout.
-    pub fn open(&self, study: Study) -> Arc<Study> {
+    pub fn open(&self, mut study: Study) -> Arc<Study> {
+        study.measure_pairs(&self.config);
         let study = Arc::new(study);
         self.studies.change(|studies| drop(studies.insert(study.rollout(), study.clone())));
         study
@@ -156,6 +174,7 @@ impl Shadow {
     pub fn close(&self, rollout: RolloutId) {
         let Some(study) = self.studies.get(rollout) else { return };
         self.studies.change(|studies| drop(studies.remove(&rollout)));
+        study.meter().close();
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         over.insert(study.subject().model.clone(), study);
     }

@@ -116,6 +116,21 @@ impl Queue {
         }
     }
 
+    /// Takes a job back that the worker that took it cannot run yet; or drops it and says why.
+    pub(super) fn put_back(&self, worker: usize, job: Job) -> Result<(), Dropped> {
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(job.bytes(), Ordering::AcqRel);
+        self.lanes[worker].slots.push(job).map_err(|job| {
+            self.leave(job.bytes());
+            Dropped::QueueFull
+        })
+    }
+
+    /// How many jobs wait for a worker.
+    pub(super) fn waiting(&self, worker: usize) -> usize {
+        self.lanes[worker].slots.len()
+    }
+
     /// Lets a worker rest. Whatever is dropped meanwhile is dropped for the budget's sake.
     pub(super) fn rest(&self, worker: usize, rest: Duration) {
         let resting = &self.lanes[worker].state.is_resting;
@@ -149,8 +164,8 @@ mod tests {
 
     fn pairing() -> Arc<Pairing> {
         let [stable, candidate] = [servable("1"), servable("2")];
-        let (rollout, requests) = (RolloutId(1), Arc::default());
-        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, requests }))
+        let (rollout, requests, switch) = (RolloutId(1), Arc::default(), Arc::default());
+        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, requests, switch }))
     }
 
     /// A job of so many bytes.

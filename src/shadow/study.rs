@@ -11,11 +11,13 @@ use super::counts::{Counted, Counts, Dropped};
 use super::curve::{Curve, Point};
 use super::hours::Hours;
 use super::job::Job;
+use super::meter::{Meter, SavedMeter};
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
 use super::standing::{Beside, Rate, Standing};
 use super::subject::{Orders, Subject};
-use crate::domain::analysis::{Alarm, PairEvidence, PairOutcome, RunOutcome};
+use crate::config::ShadowConfig;
+use crate::domain::analysis::{Alarm, Latencies, PairEvidence, PairOutcome, RunOutcome};
 use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
@@ -23,6 +25,7 @@ use crate::domain::signature::OutputSpec;
 use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
 use crate::onnx::Output;
+use crate::serving::Servable;
 
 /// The comparison of one rollout's versions, while it goes on.
 ///
@@ -36,6 +39,7 @@ pub struct Study {
     /// For those that the candidate answered.
     by_candidate: Orders,
     counts: Counts,
+    meter: Meter,
     opened: Instant,
     seen: Mutex<Seen>,
     hours: Mutex<Hours>,
@@ -94,6 +98,9 @@ pub(super) struct Saved {
     /// What it came to together with live requests, where these are judged.
     #[serde(default)]
     pub(super) with_live: Option<Standing>,
+    /// What pairs do to stable's latency, where that is measured.
+    #[serde(default)]
+    pub(super) meter: Option<SavedMeter>,
 }
 
 impl Study {
@@ -106,8 +113,12 @@ impl Study {
             curve: Curve::default(),
             agreed: 0,
         };
+        let mut metered = None;
         let saved = saved.and_then(|document| match Saved::read(document) {
-            Ok(saved) => Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered)),
+            Ok(mut saved) => {
+                metered = saved.meter.take();
+                Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered))
+            }
             Err(error) => {
                 let rollout = subject.rollout;
                 tracing::warn!("what was compared for rollout {rollout} cannot be read: {error}");
@@ -120,10 +131,12 @@ impl Study {
             Some(saved) => (saved.gathered, saved.counted, saved.hours),
             None => (fresh, Counted::default(), Hours::default()),
         };
+        let counts = Counts::going_on_from(&counted);
         Self {
             by_stable,
             by_candidate,
-            counts: Counts::going_on_from(&counted),
+            meter: Meter::new(&subject, counts.switch(), metered),
+            counts,
             opened: Instant::now(),
             seen: Mutex::new(Seen { gathered, samples: Samples::default() }),
             hours: Mutex::new(hours),
@@ -147,6 +160,37 @@ impl Study {
     /// What was sampled, and what became of it.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// This version answers live requests now. `before` is how long they took in the hour before the rollout.
+    pub fn measure(&self, stable: &Arc<Servable>, before: Option<&Latencies>) {
+        self.meter.measure(stable, before);
+    }
+
+    /// How often there were to be fewer pairs, because they slowed stable down; none where that is not measured.
+    pub fn times_backed_off(&self) -> Option<u32> {
+        self.meter.times_backed_off()
+    }
+
+    /// How much is known: it only changes when something is added.
+    pub fn extent(&self) -> (u64, u64) {
+        (self.counts.all_executed(), self.meter.blocks())
+    }
+
+    pub(super) fn measure_pairs(&mut self, config: &ShadowConfig) {
+        self.meter.start(config);
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// A sampled request does not become a pair.
+    pub(super) fn drop_one(&self, why: Dropped, bytes: usize) {
+        // There would be room if there were not to be fewer pairs.
+        let is_for_budget = why == Dropped::QueueFull && self.meter.holds_back();
+        let why = if is_for_budget { Dropped::Budget } else { why };
+        self.counts.dropped(why, bytes);
     }
 
     /// How many sampled requests did not become pairs, by the reason's name.
@@ -223,7 +267,8 @@ impl Study {
         let standing = self.standing();
         let is_with_live = |standing: &&Arc<Standing>| standing.is_with_live();
         let with_live = standing.as_ref().filter(is_with_live).map(|it| Standing::clone(it));
-        Saved { gathered, counted, hours: hours.clone(), with_live }
+        let meter = self.meter.saved();
+        Saved { gathered, counted, hours: hours.clone(), with_live, meter }
     }
 
     /// A run of this version does not end.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 
 use super::Studies;
+use super::blocks::UnderWay;
 use super::budget::Budget;
 use super::counts::Dropped;
 use super::difference_log::DifferenceLog;
@@ -18,6 +19,18 @@ use crate::domain::time::WallTime;
 use crate::system::thread;
 use crate::telemetry::metrics;
 
+/// How long a worker waits at most before it looks whether there is a pair that it may run.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What came of a job.
+#[derive(Debug)]
+enum Worked {
+    /// It is done with, and took so much of a core.
+    Busy(Duration),
+    /// Its rollout has no pairs for so long.
+    TooEarly(Duration),
+}
+
 /// What a worker works with.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -26,6 +39,7 @@ pub(super) struct Worker {
     pub(super) studies: Arc<Studies>,
     pub(super) log: Arc<DifferenceLog>,
     pub(super) watch: Watch,
+    pub(super) under_way: Arc<UnderWay>,
     pub(super) max_rps: f64,
     pub(super) max_busy: f64,
     pub(super) max_age: Duration,
@@ -35,30 +49,52 @@ impl Worker {
     /// Works for ever: the process ends without waiting for it.
     pub(super) fn run(self) {
         thread::give_way_to_all();
+        // One after the other, since a pair of another rollout was run.
+        let mut put_back = 0;
         let mut budget = Budget::new(self.max_rps, self.max_busy, Instant::now());
         loop {
             while let Some(rest) = budget.rest_before(Instant::now()) {
                 self.queue.rest(self.index, rest);
             }
             let job = self.queue.take(self.index);
-            let busy = self.work(job);
-            let rest = budget.rest_after(busy);
-            if !rest.is_zero() {
-                self.queue.rest(self.index, rest);
+            match self.work(job) {
+                Worked::Busy(busy) => {
+                    put_back = 0;
+                    let rest = budget.rest_after(busy);
+                    if !rest.is_zero() {
+                        self.queue.rest(self.index, rest);
+                    }
+                }
+                Worked::TooEarly(wait) => {
+                    budget.give_back();
+                    put_back += 1;
+                    if put_back >= self.queue.waiting(self.index) {
+                        put_back = 0;
+                        std::thread::sleep(wait.min(LOOK_AGAIN));
+                    }
+                }
             }
         }
     }
 
-    /// Says how long it was busy.
-    fn work(&self, job: Job) -> Duration {
+    fn work(&self, job: Job) -> Worked {
         let Some(study) = self.studies.get(job.sampled.pairing.rollout()) else {
-            return Duration::ZERO; // the rollout is over
+            return Worked::Busy(Duration::ZERO); // the rollout is over
         };
         let bytes = job.bytes();
         if job.age(Instant::now()) > self.max_age {
             study.counts().dropped(Dropped::Stale, bytes);
-            return Duration::ZERO;
+            return Worked::Busy(Duration::ZERO);
         }
+        let _pass = match study.meter().admit(&self.under_way, self.index) {
+            Ok(pass) => pass,
+            Err(wait) => {
+                if let Err(dropped) = self.queue.put_back(self.index, job) {
+                    study.drop_one(dropped, bytes);
+                }
+                return Worked::TooEarly(wait);
+            }
+        };
         let number = job.sampled.number;
         let runs = run(&job, &study, &self.watch);
         let busy = runs.busy;
@@ -67,7 +103,8 @@ impl Worker {
             Some(added) => self.tell(&study, number, at, &added),
             None => study.counts().dropped(Dropped::Stale, bytes),
         }
-        busy
+        study.meter().ran(busy);
+        Worked::Busy(busy)
     }
 
     fn tell(&self, study: &Study, number: u64, at: WallTime, added: &Added) {

@@ -38,6 +38,7 @@ const ROLLOUTS: &str = "greenroom_rollouts_total";
 const LOG_EVIDENCE: &str = "greenroom_rollout_log_evidence";
 const PAIRS: &str = "greenroom_shadow_pairs_total";
 const PAIRS_DROPPED: &str = "greenroom_shadow_dropped_total";
+const PAIRS_BACKED_OFF: &str = "greenroom_shadow_backed_off";
 const DISAGREEMENT: &str = "greenroom_shadow_disagreement_ratio";
 
 /// Upper bounds of the histograms' buckets in seconds: from 50 µs, as fast as a small model answers, to the
@@ -176,6 +177,7 @@ fn describe() {
     describe_gauge!(LOG_EVIDENCE, "The natural log of the evidence against a candidate, by gate.");
     describe_counter!(PAIRS, Unit::Count, "Requests that were run on both versions of a rollout.");
     describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
+    describe_gauge!(PAIRS_BACKED_OFF, "How often there were to be fewer pairs of a rollout.");
     describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
     webhooks::describe();
     capture::describe();
@@ -348,6 +350,11 @@ pub fn pair_compared(model: &ModelName, agreed: bool) {
 /// So many sampled requests of a model have not become pairs, for this reason, since the rollout began.
 pub fn pairs_dropped(model: &ModelName, reason: &'static str, total: u64) {
     counter!(PAIRS_DROPPED, "model" => model.to_string(), "reason" => reason).absolute(total);
+}
+
+/// So often there were to be fewer pairs of a model's rollout, because they slowed the stable version down.
+pub fn pairs_backed_off(model: &ModelName, times: u32) {
+    gauge!(PAIRS_BACKED_OFF, "model" => model.to_string()).set(f64::from(times));
 }
 
 /// The share of a rollout's pairs in which an output differed.
