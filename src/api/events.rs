@@ -177,7 +177,7 @@ mod tests {
         fn announce(&self, seq: u64, model: &str) {
             let (model, transition) = (model.parse().unwrap(), transition());
             let change = Announcement { seq, model, transition };
-            self.news.send(Arc::new(News::Change(change))).unwrap();
+            self.news.send(Arc::new(News::Change(Box::new(change)))).unwrap();
         }
 
         /// All that a stream tells, up to the last change.

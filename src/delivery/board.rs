@@ -36,7 +36,7 @@ pub struct ReleaseView {
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// A rollout changed.
-    Change(Announcement),
+    Change(Box<Announcement>),
     /// There are to be fewer pairs of one, which is no change of it: the journal has nothing to say of it.
     FewerPairs(FewerPairs),
 }

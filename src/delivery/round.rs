@@ -211,7 +211,8 @@ impl Controller {
             log(model, &transition);
             metrics::rollout_changed(model, &transition.rollout.phase);
             let model = model.clone();
-            self.board.announce(News::Change(Announcement { seq, model, transition }));
+            let change = Announcement { seq, model, transition };
+            self.board.announce(News::Change(Box::new(change)));
         }
     }
 

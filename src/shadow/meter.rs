@@ -66,7 +66,7 @@ struct Measured {
 #[derive(Debug)]
 enum By {
     /// Not yet known how long its requests take: those since then tell.
-    Learning(Latencies),
+    Learning(Box<Latencies>),
     Stopwatch(Arc<Stopwatch>),
 }
 
@@ -146,7 +146,7 @@ impl Meter {
         };
         let by = match marks {
             Some(marks) => By::Stopwatch(Arc::new(Stopwatch::new(marks))),
-            None => By::Learning(servable.latencies()),
+            None => By::Learning(Box::new(servable.latencies())),
         };
         let measured = Measured { servable: Arc::downgrade(servable), digest, by };
         measured.hold();

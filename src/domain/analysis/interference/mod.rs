@@ -106,7 +106,7 @@ impl Interference {
         }
         let Block { has_pairs, chance, tally } = *block;
         for (quantile, bets) in self.quantiles.iter_mut().enumerate() {
-            let Some(slower) = tally.slower(quantile) else { return None };
+            let slower = tally.slower(quantile)?;
             bets.observe(&Seen { slower, has_pairs, chance });
         }
         self.blocks += 1;
