@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::blocks::{Block, Blocks, Pass, UnderWay, now};
+use super::blocks::{Block, Blocks, Pass, UnderWay};
 use super::subject::Subject;
 use crate::config::ShadowConfig;
 use crate::domain::analysis::{
@@ -110,11 +110,11 @@ impl Meter {
     }
 
     /// From now on there are blocks without pairs, where the settings say so.
-    pub(super) fn start(&mut self, config: &ShadowConfig) {
+    pub(super) fn start(&mut self, config: &ShadowConfig, now: WallTime) {
         let limits = |blocks| Limits { blocks, max_rps: config.max_rps, max_busy: config.max_busy };
         self.limits = Blocks::new(config).map(limits);
         if let Some(limits) = &self.limits {
-            self.switch.set(limits.blocks.at(now(), self.seed).has_pairs);
+            self.switch.set(limits.blocks.at(now, self.seed).has_pairs);
         }
     }
 
@@ -155,10 +155,10 @@ impl Meter {
     }
 
     /// A block is over: counts it, and turns pairs on or off for the next one.
-    pub(super) fn turn(&self) {
+    pub(super) fn turn(&self, now: WallTime) {
         let Some(Limits { blocks, .. }) = &self.limits else { return };
         let mut state = self.lock();
-        let present = blocks.at(now(), self.seed);
+        let present = blocks.at(now, self.seed);
         let counted = state.counting.take();
         let tally = state.tally().zip(counted);
         self.switch.set(present.has_pairs);
@@ -180,10 +180,10 @@ impl Meter {
     }
 
     /// From now on the present block is counted.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, now: WallTime) {
         let Some(Limits { blocks, .. }) = &self.limits else { return };
         let mut state = self.lock();
-        let block = blocks.at(now(), self.seed);
+        let block = blocks.at(now, self.seed);
         let begun = state.tally();
         state.counting = begun.map(|begun| Counting { block, begun });
     }
@@ -207,26 +207,27 @@ impl Meter {
         &self,
         under_way: &'u UnderWay,
         worker: usize,
+        clock: impl Fn() -> WallTime,
     ) -> Result<Pass<'u>, Duration> {
         let Some(Limits { blocks, .. }) = &self.limits else { return Ok(Pass::FREE) };
-        let time = now();
         let not_before = self.not_before.load(Ordering::Relaxed);
-        if time.0 < not_before {
-            return Err(Duration::from_millis(not_before - time.0));
+        let early = not_before.saturating_sub(clock().0);
+        if early > 0 {
+            return Err(Duration::from_millis(early));
         }
-        under_way.pass(worker, || blocks.at(now(), self.seed)).ok_or_else(|| blocks.left(now()))
+        let pass = under_way.pass(worker, || blocks.at(clock(), self.seed));
+        pass.ok_or_else(|| blocks.left(clock()))
     }
 
     /// A pair has taken so much of a core: the next one waits, where there are to be fewer.
-    pub(super) fn ran(&self, busy: Duration) {
+    pub(super) fn ran(&self, busy: Duration, now: WallTime) {
         let Some(Limits { max_rps, max_busy, .. }) = self.limits else { return };
         let share = self.share.load(Ordering::Relaxed) as f64 / 64.0;
         if share < 1.0 {
             let rest = rest_after(busy, max_busy * share);
             let rest = rest.max(Duration::from_secs_f64(1.0 / (max_rps * share)));
-            let WallTime(now) = now();
             let rest = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-            self.not_before.store(now.saturating_add(rest), Ordering::Relaxed);
+            self.not_before.store(now.0.saturating_add(rest), Ordering::Relaxed);
         }
     }
 
@@ -336,3 +337,6 @@ fn sixty_fourths(pace: Pace) -> u64 {
         Pace::OffPeakOnly => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_cannot_run_yet_waits_behind_the_others() {
+        let (queue, pairing) = (queue(2, 100, 1), pairing());
+        queue.offer(job(&pairing, 1, 60)).unwrap();
+        queue.offer(job(&pairing, 2, 40)).unwrap();
+        let early = queue.take(0);
+        queue.put_back(0, early).unwrap();
+        assert_eq!(queue.waiting(0), 2);
+        assert_eq!(queue.offer(job(&pairing, 3, 0)), Err(Dropped::QueueFull));
+        assert_eq!([queue.take(0).sampled.number, queue.take(0).sampled.number], [2, 1]);
+    }
+
+    #[test]
     fn every_job_is_taken_once_however_many_offer_and_take() {
         const EACH: u64 = 2_000;
         let (queue, pairing) = (queue(64, 1 << 20, 2), pairing());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
@@ -178,7 +178,7 @@ impl Study {
     }
 
     pub(super) fn measure_pairs(&mut self, config: &ShadowConfig) {
-        self.meter.start(config);
+        self.meter.start(config, WallTime::from(SystemTime::now()));
     }
 
     pub(super) fn meter(&self) -> &Meter {

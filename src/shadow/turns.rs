@@ -19,9 +19,9 @@ impl Turns {
         loop {
             let number = self.blocks.number(now());
             let studies = self.studies.all();
-            studies.values().for_each(|study| study.meter().turn());
+            studies.values().for_each(|study| study.meter().turn(now()));
             if !studies.is_empty() && self.is_clear(number) {
-                studies.values().for_each(|study| study.meter().begin());
+                studies.values().for_each(|study| study.meter().begin(now()));
             }
             if self.blocks.number(now()) == number {
                 std::thread::sleep(self.blocks.left(now()));

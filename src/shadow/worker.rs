@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 
 use super::Studies;
-use super::blocks::UnderWay;
+use super::blocks::{UnderWay, now};
 use super::budget::Budget;
 use super::counts::Dropped;
 use super::difference_log::DifferenceLog;
@@ -86,7 +86,7 @@ impl Worker {
             study.counts().dropped(Dropped::Stale, bytes);
             return Worked::Busy(Duration::ZERO);
         }
-        let _pass = match study.meter().admit(&self.under_way, self.index) {
+        let _pass = match study.meter().admit(&self.under_way, self.index, now) {
             Ok(pass) => pass,
             Err(wait) => {
                 if let Err(dropped) = self.queue.put_back(self.index, job) {
@@ -103,7 +103,7 @@ impl Worker {
             Some(added) => self.tell(&study, number, at, &added),
             None => study.counts().dropped(Dropped::Stale, bytes),
         }
-        study.meter().ran(busy);
+        study.meter().ran(busy, now());
         Worked::Busy(busy)
     }
 

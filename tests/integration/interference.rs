@@ -111,14 +111,15 @@ fn measured(candidate: Vec<u8>, shadow: &str, until: impl Fn(&Value) -> bool) ->
     traffic.during(|| {
         let (began, mut told) = (Instant::now(), 0);
         within(Duration::from_mins(20), "a result", || {
-            let interference = report(&server)["interference"].clone();
+            let report = report(&server);
+            let (interference, sampling) = (&report["interference"], &report["sampling"]);
             let blocks = number(&interference["blocks"]);
             if blocks / 20 > told {
                 told = blocks / 20;
-                eprintln!("after {:?}: {interference}", began.elapsed());
+                eprintln!("after {:?}: {interference} {sampling}", began.elapsed());
             }
             std::thread::sleep(Duration::from_millis(200));
-            until(&interference).then(|| eprintln!("after {:?}: {interference}", began.elapsed()))
+            until(interference).then(|| eprintln!("after {:?}: {interference}", began.elapsed()))
         });
     });
     server
