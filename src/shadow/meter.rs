@@ -38,6 +38,9 @@ pub(super) struct Meter {
     state: Mutex<State>,
 }
 
+/// How many blocks tell how long requests take, where it was once known otherwise.
+const SEVERAL: u32 = 5;
+
 /// What the settings say of all pairs together.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
@@ -65,8 +68,11 @@ struct Measured {
 
 #[derive(Debug)]
 enum By {
-    /// Not yet known how long its requests take: those since then tell.
-    Learning(Box<Latencies>),
+    /// Not yet known how long its requests take: those since then tell, after some blocks.
+    Learning {
+        since: Box<Latencies>,
+        blocks: u32,
+    },
     Stopwatch(Arc<Stopwatch>),
 }
 
@@ -146,7 +152,7 @@ impl Meter {
         };
         let by = match marks {
             Some(marks) => By::Stopwatch(Arc::new(Stopwatch::new(marks))),
-            None => By::Learning(Box::new(servable.latencies())),
+            None => By::learning(servable, 1),
         };
         let measured = Measured { servable: Arc::downgrade(servable), digest, by };
         measured.hold();
@@ -173,6 +179,7 @@ impl Meter {
         let (has_pairs, chance) = (block.has_pairs, blocks.chance());
         let counted = Counted { has_pairs, chance, tally: tally.since(&begun) };
         let paced = state.evidence.observe(&counted, self.opened.elapsed());
+        state.look_elsewhere();
         drop(state);
         if let Some(pace) = paced {
             self.back_off(pace);
@@ -254,7 +261,7 @@ impl Meter {
             Some(Measured { digest, by: By::Stopwatch(stopwatch), .. }) => {
                 Some((*digest, stopwatch.marks().clone()))
             }
-            Some(Measured { by: By::Learning(_), .. }) => None,
+            Some(Measured { by: By::Learning { .. }, .. }) => None,
             None => state.saved.clone(),
         };
         let (rollout, evidence) = (self.rollout, state.evidence.clone());
@@ -268,7 +275,7 @@ impl Meter {
             measured.let_go();
             match measured.by {
                 By::Stopwatch(stopwatch) => Some((measured.digest, stopwatch.marks().clone())),
-                By::Learning(_) => None,
+                By::Learning { .. } => None,
             }
         });
         state.saved = marks;
@@ -284,17 +291,38 @@ impl State {
     fn tally(&self) -> Option<Tally> {
         match &self.measured.as_ref()?.by {
             By::Stopwatch(stopwatch) => Some(stopwatch.tally()),
-            By::Learning(_) => None,
+            By::Learning { .. } => None,
         }
+    }
+
+    /// Takes other marks where requests have become much slower or faster than they were.
+    fn look_elsewhere(&mut self) {
+        if self.evidence.needs_other_marks()
+            && let Some(measured) = &mut self.measured
+            && let Some(servable) = measured.servable.upgrade()
+        {
+            measured.let_go();
+            measured.by = By::learning(&servable, SEVERAL);
+            self.evidence.has_other_marks();
+        }
+    }
+}
+
+impl By {
+    fn learning(servable: &Servable, blocks: u32) -> Self {
+        Self::Learning { since: Box::new(servable.latencies()), blocks }
     }
 }
 
 impl Measured {
     /// Takes marks once it is known how long requests take.
     fn learn(&mut self) {
-        let By::Learning(since) = &self.by else { return };
+        let By::Learning { since, blocks } = &mut self.by else { return };
+        *blocks = blocks.saturating_sub(1);
+        let is_over = *blocks == 0;
         let Some(servable) = self.servable.upgrade() else { return };
-        if let Some(marks) = Marks::of(&servable.latencies().since(since)) {
+        let marks = Marks::of(&servable.latencies().since(since)).filter(|_| is_over);
+        if let Some(marks) = marks {
             self.by = By::Stopwatch(Arc::new(Stopwatch::new(marks)));
             self.hold();
         }

@@ -109,9 +109,23 @@ fn what_is_not_known_before_is_learned_first_and_again_for_another_version() {
     // All of these have one digest; the first is to have another.
     meter.lock().measured.as_mut().unwrap().digest = Digest::from_bytes([1; 32]);
     meter.measure(&baking, Some(&before()));
-    assert!(matches!(meter.lock().measured.as_ref().unwrap().by, By::Learning(_)));
+    assert!(matches!(meter.lock().measured.as_ref().unwrap().by, By::Learning { .. }));
     (4..8).for_each(|block| play(&meter, &baking, block, 1.0));
     assert_eq!(meter.blocks(), 4);
+}
+
+#[test]
+fn marks_move_when_requests_become_slower_for_good() {
+    let (meter, stable) = (meter(9, None), servable("1"));
+    let mut usual = Latencies::NONE;
+    usual.add(USUAL / 4, 1000);
+    meter.measure(&stable, Some(&usual));
+    let marks = || meter.saved().unwrap().marks;
+    let before = marks();
+    (0..22).for_each(|block| play(&meter, &stable, block, 1.0));
+    assert_eq!(marks(), None, "it is found out how long they take now");
+    (22..30).for_each(|block| play(&meter, &stable, block, 1.0));
+    assert!(marks().is_some() && marks() != before);
 }
 
 #[test]

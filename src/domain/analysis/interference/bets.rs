@@ -11,7 +11,7 @@
 //!
 //! has a mean of at most 0 in the first case and at least 0 in the second, whatever m and h the past suggests and
 //! however the shares drift, since w, the chance of pairs, is known and nothing else decides about them. So 1 ± λD are
-//! factors of a gambler's fortune, for λ up to 2·min(w, 1 − w). Of m and h only depends how soon there is a result: m is
+//! factors of a gambler's fortune, for λ up to 2·min(w, 1 − w). Of m, h and τ only depends how soon there is a result: m is
 //! what the last blocks let expect, so that a drift that outlives a block is no noise, and h about twice by how much it is
 //! missed.
 
@@ -35,6 +35,12 @@ const REACH: f64 = 2.0;
 
 /// Nothing is expected more exactly than this.
 const EXACT: f64 = 1e-3;
+
+/// A mark tells most while about half of the requests are slower; beyond these shares it tells little.
+const IN_SIGHT: std::ops::RangeInclusive<f64> = 0.2..=0.8;
+
+/// After so many blocks it is known that a mark is out of sight.
+const KNOWN: u32 = 20;
 
 /// Logs of what the bets of a mixture have grown to.
 type Growth = [f64; 6];
@@ -126,6 +132,17 @@ impl Bets {
             *expected += rate(self.seen) * (share + with_pairs - *expected);
         }
         self.seen = self.seen.saturating_add(1);
+    }
+
+    /// Whether requests have become so slow, or so fast, that other marks would tell more.
+    pub(super) fn are_out_of_sight(&self) -> bool {
+        self.seen >= KNOWN && !IN_SIGHT.contains(&self.expected[0])
+    }
+
+    /// From now on there are other marks. The bets go on, and what is expected is learned anew.
+    pub(super) fn look_anew(&mut self) {
+        (self.seen, self.without) = (0, 0);
+        (self.gap, self.missed) = (0.0, 0.0);
     }
 
     /// Bets this much anew.

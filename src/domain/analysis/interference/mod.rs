@@ -117,6 +117,16 @@ impl Interference {
         })
     }
 
+    /// Whether other marks would tell more than those that blocks are counted by: requests do not take as long as they did.
+    pub fn needs_other_marks(&self) -> bool {
+        self.quantiles[0].are_out_of_sight()
+    }
+
+    /// From the next block on requests are held against other marks.
+    pub fn has_other_marks(&mut self) {
+        self.quantiles.iter_mut().for_each(Bets::look_anew);
+    }
+
     /// How many pairs there may be.
     pub fn pace(&self) -> Pace {
         self.pace
