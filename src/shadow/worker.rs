@@ -27,6 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 enum Worked {
     /// It is done with, and took so much of a core.
     Busy(Duration),
+    /// It came too late to be run.
+    TooLate,
     /// Its rollout has no pairs for so long.
     TooEarly(Duration),
 }
@@ -65,6 +67,8 @@ impl Worker {
                         self.queue.rest(self.index, rest);
                     }
                 }
+                // Or else a queue that is too long for the rate would be all that there is time for.
+                Worked::TooLate => budget.give_back(),
                 Worked::TooEarly(wait) => {
                     budget.give_back();
                     put_back += 1;
@@ -79,12 +83,12 @@ impl Worker {
 
     fn work(&self, job: Job) -> Worked {
         let Some(study) = self.studies.get(job.sampled.pairing.rollout()) else {
-            return Worked::Busy(Duration::ZERO); // the rollout is over
+            return Worked::TooLate; // the rollout is over
         };
         let bytes = job.bytes();
         if job.age(Instant::now()) > self.max_age {
             study.counts().dropped(Dropped::Stale, bytes);
-            return Worked::Busy(Duration::ZERO);
+            return Worked::TooLate;
         }
         let _pass = match study.meter().admit(&self.under_way, self.index, now) {
             Ok(pass) => pass,

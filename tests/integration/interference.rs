@@ -152,5 +152,11 @@ fn pairs_that_do_no_harm_are_shown_to_do_none() {
     }
     let is_shown = |it: &Value| it["slowdown_upper95"].as_f64().is_some_and(|upper| upper < 0.02);
     let server = measured(adder(1.0), adder(2.0), "max_rps = 5", is_shown);
-    assert_eq!(report(&server)["interference"]["backed_off"], 0);
+    let told = report(&server);
+    assert_eq!(told["interference"]["backed_off"], 0);
+    let pairs = number(&told["sampling"]["executed"]);
+    assert!(
+        pairs >= number(&told["interference"]["blocks"]),
+        "there were pairs all the time: {told}"
+    );
 }
