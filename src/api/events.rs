@@ -17,12 +17,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::{Api, rollouts};
-use crate::delivery::{Announcement, Board};
+use crate::delivery::{Board, News};
 
 /// How often a line says that there is nothing to say, so that both sides notice when the other one is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /admin/v1/events`: every transition of every model.
+/// `GET /admin/v1/events`: every transition of every model, and whose pairs are to be fewer.
 pub(super) async fn all(State(api): State<Api>) -> Response {
     response(transitions(Listener::new(&api)))
 }
@@ -43,22 +43,22 @@ fn response(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'stat
 
 /// One who listens until the server ends.
 struct Listener {
-    changes: broadcast::Receiver<Arc<Announcement>>,
+    news: broadcast::Receiver<Arc<News>>,
     ending: watch::Receiver<bool>,
 }
 
 /// What a listener hears.
 #[derive(Debug, PartialEq)]
 enum Heard {
-    /// Something changed.
-    Change(Arc<Announcement>),
-    /// So many changes came too fast.
+    /// Something happened.
+    News(Arc<News>),
+    /// So much happened too fast.
     Missed(u64),
 }
 
 impl Listener {
     fn new(api: &Api) -> Self {
-        Self { changes: api.board.changes(), ending: api.ending.clone() }
+        Self { news: api.board.news(), ending: api.ending.clone() }
     }
 
     /// None when nothing will be heard any more.
@@ -66,8 +66,8 @@ impl Listener {
         tokio::select! {
             biased;
             _ = self.ending.wait_for(|ending| *ending) => None,
-            change = self.changes.recv() => match change {
-                Ok(announcement) => Some(Heard::Change(announcement)),
+            news = self.news.recv() => match news {
+                Ok(news) => Some(Heard::News(news)),
                 Err(RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
                 Err(RecvError::Closed) => None,
             },
@@ -78,9 +78,12 @@ impl Listener {
 fn transitions(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold(listener, |mut listener| async move {
         let event = match listener.hear().await? {
-            Heard::Change(change) => {
-                event("transition", &change.document()).id(change.seq.to_string())
-            }
+            Heard::News(news) => match &*news {
+                News::Change(change) => {
+                    event("transition", &change.document()).id(change.seq.to_string())
+                }
+                News::FewerPairs(fewer) => event("shadow-interference", &fewer.document()),
+            },
             Heard::Missed(missed) => event("lagged", &json!({ "missed": missed })),
         };
         Some((Ok(event), listener))
@@ -121,11 +124,13 @@ impl Watching {
             let heard = self.listener.hear().await?;
             let now = self.board.release(&self.model);
             let told = match heard {
-                Heard::Change(change) if change.model.as_str() == self.model => {
-                    let rollout = rollouts::changed(&change, now.as_ref());
-                    Some(Told { seq: change.seq, rollout })
-                }
-                Heard::Change(_) => None,
+                Heard::News(news) => match &*news {
+                    News::Change(change) if change.model.as_str() == self.model => {
+                        let rollout = rollouts::changed(change, now.as_ref());
+                        Some(Told { seq: change.seq, rollout })
+                    }
+                    News::Change(_) | News::FewerPairs(_) => None,
+                },
                 Heard::Missed(_) => now.and_then(|view| {
                     let rollout = rollouts::current(&self.model, &view)?;
                     Some(Told { seq: view.seq, rollout })
@@ -147,6 +152,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::delivery::{Announcement, FewerPairs};
     use crate::domain::model::Digest;
     use crate::domain::rollout::{
         Context, Event as Happening, Place, Plan, Release, RolloutId, Seen, Transition,
@@ -155,22 +161,23 @@ mod tests {
 
     /// Somebody who tells what happens, and a server that does not end yet.
     struct Source {
-        changes: broadcast::Sender<Arc<Announcement>>,
+        news: broadcast::Sender<Arc<News>>,
         ending: watch::Sender<bool>,
     }
 
     impl Source {
         fn new(backlog: usize) -> Self {
-            Self { changes: broadcast::channel(backlog).0, ending: watch::channel(false).0 }
+            Self { news: broadcast::channel(backlog).0, ending: watch::channel(false).0 }
         }
 
         fn listener(&self) -> Listener {
-            Listener { changes: self.changes.subscribe(), ending: self.ending.subscribe() }
+            Listener { news: self.news.subscribe(), ending: self.ending.subscribe() }
         }
 
         fn announce(&self, seq: u64, model: &str) {
             let (model, transition) = (model.parse().unwrap(), transition());
-            self.changes.send(Arc::new(Announcement { seq, model, transition })).unwrap();
+            let change = Announcement { seq, model, transition };
+            self.news.send(Arc::new(News::Change(Box::new(change)))).unwrap();
         }
 
         /// All that a stream tells, up to the last change.
@@ -178,7 +185,7 @@ mod tests {
             self,
             events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
         ) -> String {
-            drop(self.changes);
+            drop(self.news);
             let told = Sse::new(events).into_response().into_body().collect().await.unwrap();
             String::from_utf8(told.to_bytes().to_vec()).unwrap()
         }
@@ -218,6 +225,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn fewer_pairs_are_an_event_without_a_number() {
+        let source = Source::new(8);
+        let events = transitions(source.listener());
+        let (model, rollout) = ("iris".parse().unwrap(), RolloutId(7));
+        let fewer = FewerPairs { at: WallTime(0), model, rollout, times: 1 };
+        source.news.send(Arc::new(News::FewerPairs(fewer))).unwrap();
+        let told = source.all_of(events).await;
+        assert!(told.starts_with("event: shadow-interference\ndata: {"), "{told}");
+        assert!(told.contains(r#""backed_off":1"#) && !told.contains("id: "), "{told}");
+    }
+
+    #[tokio::test]
     async fn one_who_is_too_slow_is_told_how_much_it_missed() {
         let source = Source::new(2);
         let events = transitions(source.listener());
@@ -253,7 +272,7 @@ mod tests {
         let source = Source::new(8);
         let mut listener = source.listener();
         source.announce(1, "iris");
-        assert!(matches!(listener.hear().await, Some(Heard::Change(_))));
+        assert!(matches!(listener.hear().await, Some(Heard::News(_))));
         source.ending.send_replace(true);
         source.announce(2, "iris");
         assert_eq!(listener.hear().await, None);

@@ -1,5 +1,7 @@
 //! Which keys the settings of the server have, and what each of them may be.
 
+use std::time::Duration;
+
 use super::section::Section;
 use super::server::{
     AdminConfig, CaptureConfig, CaptureMode, GrpcConfig, HttpConfig, LimitsConfig, LogConfig,
@@ -8,14 +10,17 @@ use super::server::{
 };
 use super::source::Entry;
 use super::value::{
-    Parsed, above, above_to, address, address_or, duration, names, number, one_of, path,
-    positive_duration, size, some, switch, time_window, url, whole, whole_or,
+    Parsed, above, above_to, address, address_or, duration, duration_from, names, number, one_of,
+    path, positive_duration, size, some, switch, time_window, url, whole, whole_or,
 };
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 const PIB: u64 = 1 << 50;
+
+/// In less nothing is seen of how long requests take.
+const SHORTEST_BLOCK: Duration = Duration::from_millis(500);
 
 impl ServerConfig {
     pub(super) fn read(&mut self, root: &mut Section<'_>) {
@@ -112,6 +117,8 @@ impl ShadowConfig {
         section.read("queue_jobs", &mut self.queue_jobs, whole(1..));
         section.read("queue_bytes", &mut self.queue_bytes, size(1..=TIB));
         section.read("max_age", &mut self.max_age, positive_duration);
+        section.read("off", &mut self.off, number(0.0..=0.9));
+        section.read("block", &mut self.block, duration_from(SHORTEST_BLOCK));
     }
 }
 
@@ -212,7 +219,7 @@ mod tests {
         let text = "modles = 'm'\n[http]\nmax_body = 'lots'\nmax_header = '1KiB'\nmax_boddy = 1\n\
                     [htpp]\nlisten = 1\n[limits]\njson_depth = 0\n[admin]\nlisten = 'localhost:1'\n\
                     [repository]\ntrial = 'yes'\npoll = '0s'\nsettle = 5\n[shadow]\nwindow = '22-6'\n\
-                    mode = 'dead'\nmax_busy = 2\n\"a.b\\n\" = 1\n[[webhooks]]\nurl = 'ftp://x'\n\
+                    mode = 'dead'\nmax_busy = 2\noff = 1\nblock = '1ms'\n\"a.b\\n\" = 1\n[[webhooks]]\nurl = 'ftp://x'\n\
                     [[webhooks]]\nsecret = 's'";
         insta::assert_snapshot!(complaint(text), @r#"
         greenroom.toml:1: unknown key `modles`; did you mean `models`?
@@ -228,10 +235,12 @@ mod tests {
         greenroom.toml:17: `shadow.window` must be a time window such as "22:00-06:00", got `"22-6"`
         greenroom.toml:18: `shadow.mode` must be "live" or "deferred", got `"dead"`
         greenroom.toml:19: `shadow.max_busy` must be a number above 0 and at most 1, got `2`
-        greenroom.toml:20: unknown key `shadow."a.b\n"`
-        greenroom.toml:22: `webhooks[0].url` must be a URL that begins with http:// or https://
-        greenroom.toml:23: `webhooks[1].url` is missing
-        greenroom.toml:24: unknown key `webhooks[1].secret`; did you mean `webhooks[1].secret_file`?
+        greenroom.toml:20: `shadow.off` must be a number from 0 to 0.9, got `1`
+        greenroom.toml:21: `shadow.block` must be a duration of at least 500ms, got `"1ms"`
+        greenroom.toml:22: unknown key `shadow."a.b\n"`
+        greenroom.toml:24: `webhooks[0].url` must be a URL that begins with http:// or https://
+        greenroom.toml:25: `webhooks[1].url` is missing
+        greenroom.toml:26: unknown key `webhooks[1].secret`; did you mean `webhooks[1].secret_file`?
         "#);
     }
 

@@ -137,6 +137,10 @@ pub struct ShadowConfig {
     pub queue_bytes: usize,
     /// How long a pair may wait before it is dropped (30 s).
     pub max_age: Duration,
+    /// Share of the time without pairs, by which it is seen what pairs do to stable's latency; 0 for none (0.1).
+    pub off: f64,
+    /// The blocks that this time is made of (10 s).
+    pub block: Duration,
 }
 
 /// When pairs run.
@@ -381,6 +385,8 @@ impl Default for ShadowConfig {
             queue_jobs: 256,
             queue_bytes: 64 * MIB,
             max_age: Duration::from_secs(30),
+            off: 0.1,
+            block: Duration::from_secs(10),
         }
     }
 }

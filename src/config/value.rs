@@ -246,6 +246,15 @@ pub(super) fn positive_duration(entry: &Entry) -> Parsed<Duration> {
     }
 }
 
+/// A time span that is not shorter than this.
+pub(super) fn duration_from(least: Duration) -> impl Fn(&Entry) -> Parsed<Duration> {
+    move |entry| {
+        let long_enough = Some(duration(entry)?).filter(|duration| *duration >= least);
+        let least = humantime::format_duration(least);
+        long_enough.ok_or_else(|| Wrong::expected(entry, format!("a duration of at least {least}")))
+    }
+}
+
 /// An address with its port.
 pub(super) fn address(entry: &Entry) -> Parsed<SocketAddr> {
     let parsed = entry.text().and_then(|text| text.parse().ok());

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use super::judging::Judged;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Release, RolloutId, Transition};
+use crate::domain::time::WallTime;
 
 /// How many changes a slow listener may be behind before it misses some, which it is told.
 const BACKLOG: usize = 1024;
@@ -17,7 +18,7 @@ const BACKLOG: usize = 1024;
 pub struct Board {
     releases: Mutex<BTreeMap<ModelName, ReleaseView>>,
     judged: Mutex<BTreeMap<ModelName, Arc<Judged>>>,
-    changes: broadcast::Sender<Arc<Announcement>>,
+    news: broadcast::Sender<Arc<News>>,
 }
 
 /// The state of one model's releases, and the number of the change that led to it.
@@ -29,6 +30,28 @@ pub struct ReleaseView {
     pub release: Arc<Release>,
     /// False while it is not in the journal: what goes back to a trusted version does not wait for that.
     pub is_recorded: bool,
+}
+
+/// What those who listen are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A rollout changed.
+    Change(Box<Announcement>),
+    /// There are to be fewer pairs of one, which is no change of it: the journal has nothing to say of it.
+    FewerPairs(FewerPairs),
+}
+
+/// Pairs slow the stable version down, so there are to be fewer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FewerPairs {
+    /// Since when.
+    pub at: WallTime,
+    /// The model.
+    pub model: ModelName,
+    /// The rollout that has the pairs.
+    pub rollout: RolloutId,
+    /// How often there were to be fewer.
+    pub times: u32,
 }
 
 /// A change, as it is told.
@@ -45,7 +68,7 @@ pub struct Announcement {
 impl Default for Board {
     fn default() -> Self {
         let (releases, judged) = (Mutex::default(), Mutex::default());
-        Self { releases, judged, changes: broadcast::channel(BACKLOG).0 }
+        Self { releases, judged, news: broadcast::channel(BACKLOG).0 }
     }
 }
 
@@ -66,18 +89,18 @@ impl Board {
         judged.insert(model.clone(), Arc::new(evidence));
     }
 
-    /// Every change from now on.
-    pub fn changes(&self) -> broadcast::Receiver<Arc<Announcement>> {
-        self.changes.subscribe()
+    /// Everything that is told from now on.
+    pub fn news(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
     }
 
     pub(super) fn show(&self, model: &ModelName, view: ReleaseView) {
         self.lock().insert(model.clone(), view);
     }
 
-    pub(super) fn announce(&self, announcement: Announcement) {
+    pub(super) fn announce(&self, news: News) {
         // Nobody listening is no failure.
-        let _ = self.changes.send(Arc::new(announcement));
+        let _ = self.news.send(Arc::new(news));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ModelName, ReleaseView>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::board::{Board, ReleaseView};
+use super::board::{Board, News, ReleaseView};
 use super::clock::Clock;
 use super::crashes::Crashes;
 use super::deciding::Numbers;
@@ -259,6 +259,8 @@ impl Controller {
         }
         self.judged = Instant::now();
         let now = self.clock.now().wall;
+        let backed_off = pairings.backed_off(now).into_iter();
+        backed_off.for_each(|fewer| self.board.announce(News::FewerPairs(fewer)));
         let models: BTreeSet<ModelName> =
             pairings.models().chain(trials.models()).cloned().collect();
         let mut happenings = Vec::new();

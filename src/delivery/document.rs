@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::board::Announcement;
+use super::board::{Announcement, FewerPairs};
 use crate::domain::rollout::Transition;
 
 /// One change, as it is kept and told.
@@ -26,5 +26,18 @@ impl Announcement {
     /// See [`transition_document`].
     pub fn document(&self) -> Value {
         transition_document(self.model.as_str(), self.seq, &self.transition)
+    }
+}
+
+impl FewerPairs {
+    /// As it is told in a stream of events.
+    pub fn document(&self) -> Value {
+        json!({
+            "at": self.at.to_string(),
+            "model": self.model.as_str(),
+            "rollout": self.rollout.to_string(),
+            "backed_off": self.times,
+            "reason": "pairs slow the stable version down by more than 2 %, so there are to be fewer",
+        })
     }
 }

@@ -267,7 +267,12 @@ impl Fleet {
                 if let Some(trial) = trial {
                     shown = shown.with_trial(trial);
                 }
-                match (self.pairings.of(model, rollout, versions), rollout.phase.stage()) {
+                let compared = self.pairings.of(model, rollout, versions);
+                if compared.is_some() {
+                    let before = self.trials.hour_before(model, &stable);
+                    self.pairings.measure(model, &stable, before.as_ref());
+                }
+                match (compared, rollout.phase.stage()) {
                     // Before it has seen a single live request.
                     (Some(pairing), Phase::Rehearsing(_)) => {
                         self.rehearsals.go_on(model, rollout, pairing);

@@ -31,7 +31,7 @@ mod sightings;
 mod trials;
 
 pub use backlog::{Backlog, BacklogParts};
-pub use board::{Announcement, Board, ReleaseView};
+pub use board::{Announcement, Board, FewerPairs, News, ReleaseView};
 pub use controller::DeliveryParts;
 pub use crashes::{Crashes, inquest};
 pub use document::transition_document;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::backlog::Backlog;
+use super::board::FewerPairs;
 use super::journal::JournalReader;
+use crate::domain::analysis::Latencies;
 use crate::domain::comparison::Arm;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Decision, Phase, Rollout, RolloutId};
@@ -33,8 +35,10 @@ struct Open {
     study: Arc<Study>,
     sample: Sample,
     min_pairs: u64,
-    /// How many pairs and how many sampled requests were written down.
-    saved: (u64, u64),
+    /// How much of it was written down.
+    saved: [u64; 3],
+    /// How often it was told that there are to be fewer pairs.
+    backed_off: u32,
 }
 
 /// The two versions, loaded.
@@ -79,6 +83,19 @@ impl Pairings {
         self.open.get(model).map(|open| open.pairing.clone())
     }
 
+    /// This version answers a model's live requests now, which took so long before the rollout: what pairs do to that is
+    /// measured.
+    pub(super) fn measure(
+        &self,
+        model: &ModelName,
+        stable: &Arc<Servable>,
+        before: Option<&Latencies>,
+    ) {
+        if let Some(open) = self.open.get(model) {
+            open.study.measure(stable, before);
+        }
+    }
+
     /// Nothing is compared for this model any more.
     pub(super) fn end(&mut self, model: &ModelName) {
         if let Some(open) = self.open.remove(model) {
@@ -106,14 +123,15 @@ impl Pairings {
             None => self.open_study(model, rollout, &versions),
         };
         let Versions { stable, candidate } = versions;
-        let requests = study.counts().requests();
-        let parts = PairingParts { rollout: rollout.id, stable, candidate, requests };
+        let (requests, switch) = (study.counts().requests(), study.counts().switch());
+        let parts = PairingParts { rollout: rollout.id, stable, candidate, requests, switch };
         let pairing = Arc::new(Pairing::new(parts));
         self.backlog.open(&study, &pairing);
         self.may_go_on.insert(model.clone(), rollout.id);
         pairing.sample(pairs.sample.share(false));
-        let (sample, min_pairs, saved) = (pairs.sample, pairs.min_pairs, (0, 0));
-        Open { pairing, study, sample, min_pairs, saved }
+        let (sample, min_pairs, saved) = (pairs.sample, pairs.min_pairs, [0; 3]);
+        let backed_off = study.times_backed_off().unwrap_or(0);
+        Open { pairing, study, sample, min_pairs, saved, backed_off }
     }
 
     fn open_study(&self, model: &ModelName, rollout: &Rollout, versions: &Versions) -> Arc<Study> {
@@ -173,12 +191,26 @@ impl Pairings {
             metrics::pairs_dropped(model, reason, dropped);
         }
         metrics::pairs_deferred(model, self.backlog.waiting(open.study.rollout()));
+        if let Some(times) = open.study.times_backed_off() {
+            metrics::pairs_backed_off(model, times);
+        }
         let has_enough = match standing.decision() {
             Decision::Pass => standing.pairs >= open.min_pairs,
             Decision::Fail | Decision::Inconclusive | Decision::Hold => false,
         };
         open.pairing.sample(open.sample.share(has_enough));
         Some(standing)
+    }
+
+    /// The rollouts that are to have fewer pairs since this was asked the last time.
+    pub(super) fn backed_off(&mut self, at: WallTime) -> Vec<FewerPairs> {
+        let news = self.open.iter_mut().filter_map(|(model, open)| {
+            let times = open.study.times_backed_off()?;
+            let rollout = open.study.rollout();
+            let before = std::mem::replace(&mut open.backed_off, times);
+            (times > before).then(|| FewerPairs { at, model: model.clone(), rollout, times })
+        });
+        news.collect()
     }
 
     /// Whether a model's versions are compared.
@@ -190,12 +222,11 @@ impl Pairings {
     pub(super) fn documents(&mut self, now: WallTime) -> Vec<Document> {
         let mut documents = Vec::new();
         for open in self.open.values_mut() {
-            let counts = open.study.counts();
-            let counted = (counts.all_executed(), counts.all_sampled());
-            if counted != open.saved
+            let extent = open.study.extent();
+            if extent != open.saved
                 && let Some(document) = Document::of(&open.study, now)
             {
-                open.saved = counted;
+                open.saved = extent;
                 documents.push(document);
             }
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::board::{Announcement, ReleaseView};
+use super::board::{Announcement, News, ReleaseView};
 use super::controller::Controller;
 use super::deciding::Deciding;
 use super::handle::{CommandError, Reply};
@@ -213,7 +213,9 @@ impl Controller {
         for (seq, transition) in news {
             log(model, &transition);
             metrics::rollout_changed(model, &transition.rollout.phase);
-            self.board.announce(Announcement { seq, model: model.clone(), transition });
+            let model = model.clone();
+            let change = Announcement { seq, model, transition };
+            self.board.announce(News::Change(Box::new(change)));
         }
     }
 

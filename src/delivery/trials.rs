@@ -10,7 +10,7 @@ use super::handle::Delivery;
 use super::journal::{Evidence, JournalReader};
 use super::pairings::{Document, Versions};
 use crate::domain::analysis::{
-    Alarm, LatencyGuard, LiveCell, LiveCounts, LiveEvidence, Lookback, restart_epoch,
+    Alarm, Latencies, LatencyGuard, LiveCell, LiveCounts, LiveEvidence, Lookback, restart_epoch,
 };
 use crate::domain::model::ModelName;
 use crate::domain::rollout::{Rollout, RolloutId, Share, Strategy};
@@ -100,6 +100,17 @@ impl Trials {
         }
     }
 
+    /// How long a model's trusted version took in the last hour; none where it was never asked.
+    pub(super) fn hour_before(
+        &mut self,
+        model: &ModelName,
+        stable: &Servable,
+    ) -> Option<Latencies> {
+        self.take_time(model, stable);
+        let hour = self.hours.get_mut(model)?;
+        Some(hour.observe(self.began.elapsed(), &stable.latencies()))
+    }
+
     /// The traffic that these two versions share; none where the candidate has no share. With it a trial that is over,
     /// to be ended once nobody is sent to it any more.
     pub(super) fn of(
@@ -164,12 +175,8 @@ impl Trials {
             Some(Saved { observed, evidence, guard }) => (Some(observed), evidence, guard),
             None => (None, None, None),
         };
-        let guard = guard.or_else(|| {
-            self.take_time(model, &versions.stable);
-            let hour = self.hours.get_mut(model)?;
-            let before = hour.observe(self.began.elapsed(), &versions.stable.latencies());
-            Some(LatencyGuard::new(&before))
-        });
+        let guard =
+            guard.or_else(|| Some(LatencyGuard::new(&self.hour_before(model, &versions.stable)?)));
         let parts = ObserverParts {
             saved: observed,
             is_sticky: rollout.plan.key.is_some(),

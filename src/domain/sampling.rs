@@ -49,6 +49,8 @@ pub enum Purpose {
     Order,
     /// Which examples are kept.
     Keep,
+    /// In which blocks of time there are no pairs, to see what they cost.
+    Block,
     /// Whether a request is recorded, and what is left of the records when there is no room for all.
     Capture,
 }
@@ -61,6 +63,7 @@ impl Purpose {
             Self::Sample => u64::from_be_bytes(*b"sampled."),
             Self::Order => u64::from_be_bytes(*b"ordered."),
             Self::Keep => u64::from_be_bytes(*b"retained"),
+            Self::Block => u64::from_be_bytes(*b"switched"),
             Self::Capture => u64::from_be_bytes(*b"captured"),
         }
     }
@@ -101,6 +104,11 @@ impl Allowance {
             self.tokens -= 1.0;
         }
         has_one
+    }
+
+    /// Gives one back that was not used.
+    pub fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.per_second.max(1.0));
     }
 }
 
@@ -150,6 +158,8 @@ mod tests {
         };
         assert_eq!(taken(&mut allowance, 0), 10);
         assert_eq!(taken(&mut allowance, 500), 5);
+        allowance.give_back();
+        assert_eq!(taken(&mut allowance, 500), 1);
         assert_eq!(taken(&mut allowance, 60_000), 10, "a bucket holds no more than a second");
         assert_eq!(taken(&mut allowance, 30_000), 0, "time that goes back gives nothing");
     }

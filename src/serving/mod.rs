@@ -12,14 +12,16 @@ mod pairing;
 mod router;
 mod scheduler;
 mod servable;
+mod stopwatch;
 mod trial;
 
 pub use error::{InferError, RouteError, Unanswered};
 pub use in_flight::InFlight;
-pub use pairing::{Pairing, PairingParts, Sampled};
+pub use pairing::{Pairing, PairingParts, Sampled, Switch};
 pub use router::{ModelRoute, Picked, Router, Snapshot};
 pub use scheduler::{Answer, InferRequest, Outputs, Overdue, QueueLimits, Scheduler};
 pub use servable::{Naming, Servable, ServableParts, ServableSettings, TooManyRows};
+pub use stopwatch::Stopwatch;
 pub use trial::{
     ArmCounts, Assigned, Counts, Observed, ObservedCell, Observer, ObserverParts, Trial,
     TrialParts, Watched, patience,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::servable::Servable;
 use crate::domain::comparison::Arm;
@@ -20,6 +20,15 @@ pub struct Pairing {
     bound: AtomicU64,
     /// How many requests there were so far; also the number of the next one.
     requests: Arc<AtomicU64>,
+    switch: Arc<Switch>,
+}
+
+/// Whether any are chosen: now and then none is, to see what pairs cost.
+#[derive(Debug, Default)]
+pub struct Switch {
+    is_off: AtomicBool,
+    /// How many would have been chosen meanwhile.
+    passed_over: AtomicU64,
 }
 
 /// A request that is to be run on both versions.
@@ -44,16 +53,39 @@ pub struct PairingParts {
     pub candidate: Arc<Servable>,
     /// The count of requests, which goes on over all pairings of a rollout.
     pub requests: Arc<AtomicU64>,
+    /// Whether any are chosen.
+    pub switch: Arc<Switch>,
+}
+
+impl Switch {
+    /// On, after so many were passed over.
+    pub fn after(passed_over: u64) -> Self {
+        Self { is_off: AtomicBool::new(false), passed_over: AtomicU64::new(passed_over) }
+    }
+
+    /// Turns it on or off.
+    pub fn set(&self, is_on: bool) {
+        self.is_off.store(!is_on, Ordering::Relaxed);
+    }
+
+    /// How many requests were not chosen because it was off.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over.load(Ordering::Relaxed)
+    }
 }
 
 impl Pairing {
     /// Samples nothing yet.
     pub fn new(parts: PairingParts) -> Self {
-        let PairingParts { rollout, stable, candidate, requests } = parts;
-        // Different for each rollout, and known to everybody: nobody can choose by it, since requests are numbered
-        // here.
-        let seed = draw(rollout.0, 0, Purpose::Sample);
-        Self { rollout, seed, stable, candidate, bound: AtomicU64::new(0), requests }
+        let PairingParts { rollout, stable, candidate, requests, switch } = parts;
+        let (seed, bound) = (Self::seed_of(rollout), AtomicU64::new(0));
+        Self { rollout, seed, stable, candidate, bound, requests, switch }
+    }
+
+    /// What all draws for a rollout begin with. Different for each, and known to everybody: nobody can choose by it, since
+    /// requests are numbered here.
+    pub fn seed_of(rollout: RolloutId) -> u64 {
+        draw(rollout.0, 0, Purpose::Sample)
     }
 
     /// Chooses this share of requests from now on.
@@ -66,6 +98,10 @@ impl Pairing {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let is_chosen =
             draw(number, self.seed, Purpose::Sample) < self.bound.load(Ordering::Relaxed);
+        if is_chosen && self.switch.is_off.load(Ordering::Relaxed) {
+            self.switch.passed_over.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         is_chosen.then(|| Sampled { pairing: self.clone(), number, answered })
     }
 

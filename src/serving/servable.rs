@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
 use super::scheduler::{Overdue, Queue, QueueLimits};
+use super::stopwatch::Stopwatch;
 use crate::domain::analysis::{BUCKETS, Latencies};
 use crate::domain::attribution::Crumb;
 use crate::domain::batching::{self, Alone, Batching};
@@ -33,6 +36,8 @@ pub struct Servable {
     trial: AtomicU64,
     /// How many requests it has answered, by how long they took.
     latencies: [AtomicU64; BUCKETS],
+    /// Counts the same requests more exactly; none where nobody wants to know.
+    stopwatch: ArcSwapOption<Stopwatch>,
 }
 
 /// What a model's settings say of how its versions answer.
@@ -106,6 +111,7 @@ impl Servable {
             runs_one_by_one: AtomicBool::new(false),
             trial: AtomicU64::new(0),
             latencies: [const { AtomicU64::new(0) }; BUCKETS],
+            stopwatch: ArcSwapOption::empty(),
         }
     }
 
@@ -194,6 +200,14 @@ impl Servable {
     /// It has answered, as the trusted version, a request that took so long from its arrival on.
     pub fn took(&self, elapsed: Duration) {
         self.latencies[Latencies::bucket(elapsed)].fetch_add(1, Ordering::Relaxed);
+        if let Some(stopwatch) = &*self.stopwatch.load() {
+            stopwatch.count(elapsed);
+        }
+    }
+
+    /// From now on such requests are counted by this one too, or by none.
+    pub fn time_with(&self, stopwatch: Option<Arc<Stopwatch>>) {
+        self.stopwatch.store(stopwatch);
     }
 
     /// How long such requests took until now.

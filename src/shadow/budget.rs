@@ -51,6 +51,11 @@ impl Budget {
         (!self.allowance.take(now.saturating_duration_since(self.begun))).then_some(UNTIL_THE_NEXT)
     }
 
+    /// A pair that might have been run was not.
+    pub(super) fn give_back(&mut self) {
+        self.allowance.give_back();
+    }
+
     /// How long to rest after a pair that took so much of a core.
     pub(super) fn rest_after(&self, busy: Duration) -> Duration {
         rest_after(busy, self.share * self.left)

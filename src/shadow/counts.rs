@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::serving::Switch;
+
 /// Why a sampled request did not become a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
@@ -65,6 +67,8 @@ pub(super) const SIZES: [u64; 6] = [1 << 10, 1 << 13, 1 << 16, 1 << 19, 1 << 22,
 pub struct Counts {
     /// Requests of which some are sampled. Shared with whoever counts them.
     requests: Arc<AtomicU64>,
+    /// Counts those that would have been sampled while nothing was.
+    switch: Arc<Switch>,
     sampled: [AtomicU64; SIZES.len()],
     executed: [AtomicU64; SIZES.len()],
     dropped: [[AtomicU64; Dropped::ALL.len()]; SIZES.len()],
@@ -74,6 +78,8 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Counted {
     pub(super) requests: u64,
+    #[serde(default)]
+    pub(super) passed_over: u64,
     pub(super) sampled: [u64; SIZES.len()],
     pub(super) executed: [u64; SIZES.len()],
     pub(super) dropped: [[u64; Dropped::ALL.len()]; SIZES.len()],
@@ -84,6 +90,7 @@ impl Counts {
         let loaded = |numbers: [u64; SIZES.len()]| numbers.map(AtomicU64::new);
         Self {
             requests: Arc::new(AtomicU64::new(counted.requests)),
+            switch: Arc::new(Switch::after(counted.passed_over)),
             sampled: loaded(counted.sampled),
             executed: loaded(counted.executed),
             dropped: counted.dropped.map(|of_size| of_size.map(AtomicU64::new)),
@@ -93,6 +100,11 @@ impl Counts {
     /// Counts all requests of the rollout.
     pub fn requests(&self) -> Arc<AtomicU64> {
         self.requests.clone()
+    }
+
+    /// Whether requests are sampled.
+    pub fn switch(&self) -> Arc<Switch> {
+        self.switch.clone()
     }
 
     /// How many pairs there were.
@@ -138,6 +150,7 @@ impl Counts {
         };
         Counted {
             requests: self.requests.load(Ordering::Relaxed),
+            passed_over: self.switch.passed_over(),
             sampled: read(&self.sampled),
             executed: read(&self.executed),
             dropped: std::array::from_fn(|class| {

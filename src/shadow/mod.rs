@@ -14,12 +14,14 @@
 //! Requests may also come from the disk (`offer_recorded`): to rehearse a candidate, or because they have waited there until
 //! there is time. The latter are given back as long as the server is busy (`quiet`).
 
+mod blocks;
 mod budget;
 mod counts;
 mod curve;
 mod difference_log;
 mod hours;
 mod job;
+mod meter;
 mod offline;
 mod queue;
 mod quiet;
@@ -29,6 +31,7 @@ mod samples;
 mod standing;
 mod study;
 mod subject;
+mod turns;
 mod watch;
 mod worker;
 
@@ -39,10 +42,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use self::blocks::{Blocks, UnderWay};
 use self::difference_log::DifferenceLog;
 use self::job::Job;
 use self::queue::Queue;
 use self::quiet::{OwnWork, QuietTimes};
+use self::turns::Turns;
 use self::watch::Watch;
 use self::worker::Worker;
 use crate::config::ShadowConfig;
@@ -65,10 +70,13 @@ pub use subject::Subject;
 /// The pairs of all rollouts: where requests are left, and what came of them.
 #[derive(Debug)]
 pub struct Shadow {
+    config: ShadowConfig,
     queue: Arc<Queue>,
     studies: Arc<Studies>,
     quiet: Arc<QuietTimes>,
     own: Arc<OwnWork>,
+    /// What divides time into blocks, until it is started.
+    turns: Mutex<Option<Turns>>,
     /// The last comparison of each model that is over: its examples can still be looked at.
     over: Mutex<HashMap<ModelName, Arc<Study>>>,
 }
@@ -81,6 +89,10 @@ struct Studies(ArcSwap<HashMap<RolloutId, Arc<Study>>>);
 impl Studies {
     fn get(&self, rollout: RolloutId) -> Option<Arc<Study>> {
         self.0.load().get(&rollout).cloned()
+    }
+
+    fn all(&self) -> Arc<HashMap<RolloutId, Arc<Study>>> {
+        self.0.load_full()
     }
 
     fn change(&self, change: impl Fn(&mut HashMap<RolloutId, Arc<Study>>)) {
@@ -99,11 +111,17 @@ impl Shadow {
     /// What the system says when it has no room for a thread.
     pub fn start(config: &ShadowConfig, state: &Path, lookout: Lookout) -> std::io::Result<Self> {
         let own = Arc::new(OwnWork::default());
-        let quiet = Arc::new(QuietTimes::start(lookout, config.window, own.clone())?);
+        let quiet = Arc::new(QuietTimes::new(lookout, config.window, own.clone()));
         let queue = Arc::new(Queue::new(config));
         let studies = Arc::new(Studies::default());
         let log = Arc::new(DifferenceLog::new(state));
         let watch = Watch::start()?;
+        let under_way = Arc::new(UnderWay::new(config.threads));
+        let turns = Blocks::new(config).map(|blocks| Turns {
+            blocks,
+            studies: studies.clone(),
+            under_way: under_way.clone(),
+        });
         for index in 0..config.threads {
             let worker = Worker {
                 index,
@@ -113,6 +131,7 @@ impl Shadow {
                 watch: watch.clone(),
                 quiet: quiet.clone(),
                 own: own.clone(),
+                under_way: under_way.clone(),
                 max_rps: config.max_rps / config.threads as f64,
                 max_busy: config.max_busy / config.threads as f64,
                 max_age: config.max_age,
@@ -120,7 +139,34 @@ impl Shadow {
             let thread = std::thread::Builder::new().name(format!("shadow-{index}"));
             thread.spawn(move || worker.run())?;
         }
-        Ok(Self { queue, studies, quiet, own, over: Mutex::default() })
+        Ok(Self {
+            config: config.clone(),
+            queue,
+            studies,
+            quiet,
+            own,
+            turns: Mutex::new(turns),
+            over: Mutex::default(),
+        })
+    }
+
+    /// From now on it is looked whether the server is quiet. Until then it never is.
+    ///
+    /// # Errors
+    /// What the system says when it has no room for a thread.
+    pub fn look_for_quiet(&self) -> std::io::Result<()> {
+        self.quiet.start()
+    }
+
+    /// With the first comparison time is divided into blocks. Where nothing is compared nothing has to be woken up for it.
+    fn divide_time(&self) {
+        let Some(turns) = self.turns.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let thread = std::thread::Builder::new().name("shadow-turns".to_owned());
+        if let Err(error) = thread.spawn(move || turns.run()) {
+            tracing::warn!("it is not measured whether pairs slow stable down: {error}");
+        }
     }
 
     /// Whether the server has so little to do that whatever can wait may be done. Never waits.
@@ -150,7 +196,7 @@ impl Shadow {
     /// Counts a sampled request that will never become a pair.
     pub fn dropped(&self, rollout: RolloutId, why: Dropped, inputs: &[Tensor]) {
         if let Some(study) = self.studies.get(rollout) {
-            study.counts().dropped(why, job::bytes(inputs));
+            study.drop_one(why, job::bytes(inputs));
         }
     }
 
@@ -169,7 +215,7 @@ impl Shadow {
         study.counts().sampled(job.bytes());
         let bytes = job.bytes();
         if let Err(dropped) = self.queue.offer(job) {
-            study.counts().dropped(dropped, bytes);
+            study.drop_one(dropped, bytes);
         }
     }
 
@@ -193,7 +239,9 @@ impl Shadow {
     }
 
     /// Begins to compare the versions of a rollout.
-    pub fn open(&self, study: Study) -> Arc<Study> {
+    pub fn open(&self, mut study: Study) -> Arc<Study> {
+        self.divide_time();
+        study.measure_pairs(&self.config);
         let study = Arc::new(study);
         self.studies.change(|studies| drop(studies.insert(study.rollout(), study.clone())));
         study
@@ -226,6 +274,7 @@ impl Shadow {
     pub fn close(&self, rollout: RolloutId) {
         let Some(study) = self.studies.get(rollout) else { return };
         self.studies.change(|studies| drop(studies.remove(&rollout)));
+        study.meter().close();
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         over.insert(study.subject().model.clone(), study);
     }

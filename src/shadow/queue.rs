@@ -136,6 +136,21 @@ impl Queue {
         }
     }
 
+    /// Takes a job back that the worker that took it cannot run yet; or drops it and says why.
+    pub(super) fn put_back(&self, worker: usize, job: Job) -> Result<(), Dropped> {
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(job.bytes(), Ordering::AcqRel);
+        self.lanes[worker].slots.push(job).map_err(|job| {
+            self.leave(job.bytes());
+            Dropped::QueueFull
+        })
+    }
+
+    /// How many jobs wait for a worker.
+    pub(super) fn waiting(&self, worker: usize) -> usize {
+        self.lanes[worker].slots.len()
+    }
+
     /// Lets a worker rest. Whatever is dropped meanwhile is dropped for the budget's sake.
     pub(super) fn rest(&self, worker: usize, rest: Duration) {
         let resting = &self.lanes[worker].state.is_resting;
@@ -182,8 +197,8 @@ mod tests {
 
     fn pairing() -> Arc<Pairing> {
         let [stable, candidate] = [servable("1"), servable("2")];
-        let (rollout, requests) = (RolloutId(1), Arc::default());
-        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, requests }))
+        let (rollout, requests, switch) = (RolloutId(1), Arc::default(), Arc::default());
+        Arc::new(Pairing::new(PairingParts { rollout, stable, candidate, requests, switch }))
     }
 
     /// A job of so many bytes.
@@ -225,6 +240,18 @@ mod tests {
         queue.offer(job(&pairing, 101, 1)).unwrap();
         let taken: Vec<u64> = (0..6).map(|_| queue.take(0).sampled.number).collect();
         assert_eq!(taken, [0, 100, 1, 101, 2, 3]);
+    }
+
+    #[test]
+    fn a_job_that_cannot_run_yet_waits_behind_the_others() {
+        let (queue, pairing) = (queue(2, 100, 1), pairing());
+        queue.offer(job(&pairing, 1, 60)).unwrap();
+        queue.offer(job(&pairing, 2, 40)).unwrap();
+        let early = queue.take(0);
+        queue.put_back(0, early).unwrap();
+        assert_eq!(queue.waiting(0), 2);
+        assert_eq!(queue.offer(job(&pairing, 3, 0)), Err(Dropped::QueueFull));
+        assert_eq!([queue.take(0).sampled.number, queue.take(0).sampled.number], [2, 1]);
     }
 
     #[test]

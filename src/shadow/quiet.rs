@@ -24,7 +24,11 @@ const WANTED_FOR: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct QuietTimes(Arc<Shared>);
+pub(super) struct QuietTimes {
+    shared: Arc<Shared>,
+    /// What the thread will work with, until it is started.
+    looking: Mutex<Option<Looking>>,
+}
 
 /// What the thread and those who ask tell each other.
 #[derive(Debug, Default)]
@@ -45,29 +49,32 @@ pub struct Lookout {
 }
 
 impl QuietTimes {
-    /// `own` is what pairs take themselves.
-    pub(super) fn start(
-        lookout: Lookout,
-        window: Option<TimeWindow>,
-        own: Arc<OwnWork>,
-    ) -> std::io::Result<Self> {
+    /// `own` is what pairs take themselves. Nobody looks yet.
+    pub(super) fn new(lookout: Lookout, window: Option<TimeWindow>, own: Arc<OwnWork>) -> Self {
         let shared = Arc::new(Shared::default());
         let looking = Looking { lookout, window, own, shared: shared.clone() };
-        std::thread::Builder::new()
-            .name("shadow-quiet".to_owned())
-            .spawn(move || looking.look_for_ever())?;
-        Ok(Self(shared))
+        Self { shared, looking: Mutex::new(Some(looking)) }
+    }
+
+    /// Starts the thread that looks, with the priority of the caller's.
+    pub(super) fn start(&self) -> std::io::Result<()> {
+        let looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(looking) = looking {
+            let thread = std::thread::Builder::new().name("shadow-quiet".to_owned());
+            thread.spawn(move || looking.look_for_ever())?;
+        }
+        Ok(())
     }
 
     /// Whether the server has little to do. Never waits.
     pub(super) fn is_quiet(&self) -> bool {
-        self.0.wanted();
-        self.0.is_quiet.load(Ordering::Relaxed)
+        self.shared.wanted();
+        self.shared.is_quiet.load(Ordering::Relaxed)
     }
 
     /// Whether pairs that can wait may run now: it is quiet, or within the time window. Never waits.
     pub(super) fn is_time(&self) -> bool {
-        self.is_quiet() || self.0.is_in_window.load(Ordering::Relaxed)
+        self.is_quiet() || self.shared.is_in_window.load(Ordering::Relaxed)
     }
 }
 
@@ -82,6 +89,7 @@ impl Shared {
 }
 
 /// The thread's side of it.
+#[derive(Debug)]
 struct Looking {
     lookout: Lookout,
     window: Option<TimeWindow>,
@@ -235,7 +243,9 @@ mod tests {
     fn whoever_asks_for_long_enough_learns_that_a_server_is_quiet() {
         let in_flight = Arc::new(InFlight::default());
         let lookout = Lookout { in_flight, threads: 1 };
-        let quiet = QuietTimes::start(lookout, None, Arc::default()).unwrap();
+        let quiet = QuietTimes::new(lookout, None, Arc::default());
+        assert!(!quiet.is_quiet(), "nobody looks");
+        quiet.start().unwrap();
         assert!(!quiet.is_time(), "not at once");
         let begun = Instant::now();
         while !quiet.is_quiet() {

@@ -29,7 +29,7 @@ impl StudyReport {
 
     /// The report. `rollout` says whose it is.
     pub fn json(&self, model: &str, rollout: &Rollout) -> Value {
-        let Saved { gathered, counted, hours, with_live } = &self.0;
+        let Saved { gathered, counted, hours, with_live, meter } = &self.0;
         let evidence = &gathered.evidence;
         let of_pairs = || {
             let pairs = Some((evidence, None));
@@ -57,6 +57,9 @@ impl StudyReport {
             "sampling": sampling(counted, pairs.sample, gathered.rehearsed.count),
             "evidence": gathered.curve.up_to(point(evidence)),
         });
+        if let Some(meter) = meter {
+            report["interference"] = meter.json();
+        }
         report["sampling"]["by_hour"] = hours
             .iter()
             .map(|(hour, seen)| {
@@ -118,6 +121,7 @@ fn sampling(counted: &Counted, sample: Sample, rehearsed: u64) -> Value {
         "sampled": counted.all_sampled(),
         "executed": counted.all_executed(),
         "rehearsed": rehearsed,
+        "passed_over": counted.passed_over,
         "dropped": dropped,
         "by_size": by_size,
     })

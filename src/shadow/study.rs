@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,13 @@ use super::counts::{Counted, Counts, Dropped};
 use super::curve::{Curve, Point};
 use super::hours::Hours;
 use super::job::{Answer, Job, Origin};
+use super::meter::{Meter, SavedMeter};
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
 use super::standing::{Beside, Rate, Standing};
 use super::subject::{Orders, Subject};
-use crate::domain::analysis::{Alarm, PairEvidence, PairOutcome, RunOutcome};
+use crate::config::ShadowConfig;
+use crate::domain::analysis::{Alarm, Latencies, PairEvidence, PairOutcome, RunOutcome};
 use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
 use crate::domain::recall::Recalled;
 use crate::domain::rollout::RolloutId;
@@ -24,6 +26,7 @@ use crate::domain::signature::OutputSpec;
 use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
 use crate::onnx::Output;
+use crate::serving::Servable;
 
 /// The comparison of one rollout's versions, while it goes on.
 ///
@@ -37,6 +40,7 @@ pub struct Study {
     /// For those that the candidate answered.
     by_candidate: Orders,
     counts: Counts,
+    meter: Meter,
     opened: Instant,
     seen: Mutex<Seen>,
     hours: Mutex<Hours>,
@@ -112,6 +116,9 @@ pub(super) struct Saved {
     /// What it came to together with live requests, where these are judged.
     #[serde(default)]
     pub(super) with_live: Option<Standing>,
+    /// What pairs do to stable's latency, where that is measured.
+    #[serde(default)]
+    pub(super) meter: Option<SavedMeter>,
 }
 
 impl Study {
@@ -126,8 +133,12 @@ impl Study {
             rehearsed: Recalled::default(),
             worked_off: None,
         };
+        let mut metered = None;
         let saved = saved.and_then(|document| match Saved::read(document) {
-            Ok(saved) => Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered)),
+            Ok(mut saved) => {
+                metered = saved.meter.take();
+                Some(saved).filter(|saved| fresh.can_go_on_from(&saved.gathered))
+            }
             Err(error) => {
                 let rollout = subject.rollout;
                 tracing::warn!("what was compared for rollout {rollout} cannot be read: {error}");
@@ -140,10 +151,12 @@ impl Study {
             Some(saved) => (saved.gathered, saved.counted, saved.hours),
             None => (fresh, Counted::default(), Hours::default()),
         };
+        let counts = Counts::going_on_from(&counted);
         Self {
             by_stable,
             by_candidate,
-            counts: Counts::going_on_from(&counted),
+            meter: Meter::new(&subject, counts.switch(), metered),
+            counts,
             opened: Instant::now(),
             seen: Mutex::new(Seen { gathered, samples: Samples::default() }),
             hours: Mutex::new(hours),
@@ -177,6 +190,37 @@ impl Study {
     /// The number of the last request that had waited on the disk.
     pub fn worked_off(&self) -> Option<u64> {
         self.lock().gathered.worked_off
+    }
+
+    /// This version answers live requests now. `before` is how long they took in the hour before the rollout.
+    pub fn measure(&self, stable: &Arc<Servable>, before: Option<&Latencies>) {
+        self.meter.measure(stable, before);
+    }
+
+    /// How often there were to be fewer pairs, because they slowed stable down; none where that is not measured.
+    pub fn times_backed_off(&self) -> Option<u32> {
+        self.meter.times_backed_off()
+    }
+
+    /// How much is known: it only changes when something is added.
+    pub fn extent(&self) -> [u64; 3] {
+        [self.counts.all_executed(), self.counts.all_sampled(), self.meter.blocks()]
+    }
+
+    pub(super) fn measure_pairs(&mut self, config: &ShadowConfig) {
+        self.meter.start(config, WallTime::from(SystemTime::now()));
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// A sampled request does not become a pair.
+    pub(super) fn drop_one(&self, why: Dropped, bytes: usize) {
+        // There would be room if there were not to be fewer pairs.
+        let is_for_budget = why == Dropped::QueueFull && self.meter.holds_back();
+        let why = if is_for_budget { Dropped::Budget } else { why };
+        self.counts.dropped(why, bytes);
     }
 
     /// How many sampled requests did not become pairs, by the reason's name.
@@ -255,7 +299,8 @@ impl Study {
         let standing = self.standing();
         let is_with_live = |standing: &&Arc<Standing>| standing.is_with_live();
         let with_live = standing.as_ref().filter(is_with_live).map(|it| Standing::clone(it));
-        Saved { gathered, counted, hours: hours.clone(), with_live }
+        let meter = self.meter.saved();
+        Saved { gathered, counted, hours: hours.clone(), with_live, meter }
     }
 
     /// A run of this version does not end.
@@ -288,7 +333,7 @@ impl Study {
             chance: job.sampled.pairing.draw(number, Purpose::Keep),
         };
         let Some(added) = self.observe(&tried, &runs) else {
-            self.lock().gathered.has_run(job.origin, number);
+            self.is_not_run(job.origin, number);
             return None;
         };
         drop(live);
@@ -308,6 +353,11 @@ impl Study {
             samples.retain(gathered.comparison.worst_requests());
         }
         Some(added)
+    }
+
+    /// A request will not be run any more: nobody is to wait for it.
+    pub(super) fn is_not_run(&self, origin: Origin, number: u64) {
+        self.lock().gathered.has_run(origin, number);
     }
 
     /// Adds a pair of which no inputs are kept. None when it says nothing.

@@ -39,6 +39,7 @@ const LOG_EVIDENCE: &str = "greenroom_rollout_log_evidence";
 const PAIRS: &str = "greenroom_shadow_pairs_total";
 const PAIRS_DROPPED: &str = "greenroom_shadow_dropped_total";
 const PAIRS_DEFERRED: &str = "greenroom_shadow_deferred_requests";
+const PAIRS_BACKED_OFF: &str = "greenroom_shadow_backed_off";
 const DISAGREEMENT: &str = "greenroom_shadow_disagreement_ratio";
 
 /// Upper bounds of the histograms' buckets in seconds: from 50 µs, as fast as a small model answers, to the
@@ -178,6 +179,7 @@ fn describe() {
     describe_counter!(PAIRS, Unit::Count, "Requests that were run on both versions of a rollout.");
     describe_counter!(PAIRS_DROPPED, Unit::Count, "Sampled requests that were not run again.");
     describe_gauge!(PAIRS_DEFERRED, Unit::Count, "Sampled requests that wait on the disk.");
+    describe_gauge!(PAIRS_BACKED_OFF, "How often there were to be fewer pairs of a rollout.");
     describe_gauge!(DISAGREEMENT, "The share of pairs in which an output differed.");
     webhooks::describe();
     capture::describe();
@@ -357,6 +359,11 @@ pub fn pairs_deferred(model: &ModelName, waiting: Option<u64>) {
     if let Some(waiting) = waiting {
         gauge!(PAIRS_DEFERRED, "model" => model.to_string()).set(waiting as f64);
     }
+}
+
+/// So often there were to be fewer pairs of a model's rollout, because they slowed the stable version down.
+pub fn pairs_backed_off(model: &ModelName, times: u32) {
+    gauge!(PAIRS_BACKED_OFF, "model" => model.to_string()).set(f64::from(times));
 }
 
 /// The share of a rollout's pairs in which an output differed.

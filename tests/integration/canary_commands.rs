@@ -85,7 +85,7 @@ fn who_insists_on_a_state_that_is_gone_is_told_so_and_nothing_happens() {
 fn one_who_watches_sees_each_share_and_no_bar_where_there_is_no_terminal() {
     let server = server(SETTINGS);
     let mut watching = Talking::start(&mut command(&server, "rollout watch m"));
-    watching.until("canary: loaded and warm; the candidate has 20 % of the traffic\n");
+    watching.until("; the candidate has 20 % of the traffic\n");
     let ((code, said, complained), _) = Traffic::of(&server, "m").during(|| watching.end());
     let phases: Vec<&str> =
         said.lines().map(|line| line.split("  ").nth(3).unwrap_or(line)).collect();

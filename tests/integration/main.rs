@@ -29,6 +29,7 @@ mod grpc;
 mod hostile_files;
 mod hot_swap;
 mod http_edge;
+mod interference;
 mod judgement;
 mod many_drops;
 mod many_models;

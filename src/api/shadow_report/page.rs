@@ -85,6 +85,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/script/latency.js"),
     include_str!("page/script/slices.js"),
     include_str!("page/script/drops.js"),
+    include_str!("page/script/interference.js"),
     include_str!("page/script/examples.js"),
     include_str!("page/script/report.js"),
     "})();\n",

@@ -124,7 +124,9 @@ fn read_plan(flags: &Flags) -> Result<Plan, Unusable> {
     for warning in &config.inactive {
         eprintln!("warning: {warning}");
     }
-    let plan = plan(&config);
+    let mut plan = plan(&config);
+    // What is played is live traffic.
+    plan.pairs.rehearse = 0;
     if plan.key.is_some() && flags.sticky.is_none() {
         eprintln!(
             "warning: the plan has a `rollout.key`; without `--sticky` each request is taken to have a key of its own"

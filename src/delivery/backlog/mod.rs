@@ -90,6 +90,7 @@ impl Backlog {
                 names.join(", ")
             );
         }
+        shadow.look_for_quiet()?;
         let (spool, thread) = Spool::start(&state, &go_on, redact.clone())?;
         let (shadow_too, open) = (shadow.clone(), Mutex::default());
         let aside = Arc::new(Aside { shadow: shadow_too, spool, mode, redact, open });

@@ -52,7 +52,7 @@ impl Latencies {
     }
 
     /// What has been added since then.
-    fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         Self(std::array::from_fn(|bucket| self.0[bucket].saturating_sub(before.0[bucket])))
     }
 

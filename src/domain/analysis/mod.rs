@@ -3,7 +3,8 @@
 //! *Live requests* tell who fails, while both versions answer: see [`LiveEvidence`]. *Pairs* are requests that both
 //! versions ran again, alone, one after the other; they tell of errors, of how long runs take and of what is answered,
 //! whoever has the traffic: see [`PairEvidence`]. How long live requests take is not compared: the version with fewer of
-//! them has smaller batches, and looks fast. Only stable's own latency is watched ([`LatencyGuard`]).
+//! them has smaller batches, and looks fast. Only stable's own latency is watched ([`LatencyGuard`]), and what pairs do to
+//! it is measured ([`Interference`]).
 //!
 //! A candidate is taken back only on evidence that it is worse than is tolerated, and promoted only on
 //! evidence that it is not; everything between is *inconclusive*, and no data is no evidence. All evidence
@@ -22,6 +23,7 @@
 
 mod evidence;
 mod gates;
+mod interference;
 mod interval;
 mod latencies;
 mod latency;
@@ -41,6 +43,9 @@ mod words;
 
 pub use evidence::{OutputOutcome, PairEvidence, PairOutcome, RunOutcome};
 pub use gates::{ErrorLimits, GateState, GateStatus, Gates, LatencyLimits, OutputLimits, Stakes};
+pub use interference::{
+    Bins, Block, Interference, Marks, Pace, QUANTILES, SLOWDOWNS, Slowdown, Tally,
+};
 pub use latencies::{BUCKETS, Latencies, Lookback};
 pub use latency_guard::LatencyGuard;
 pub use live::{LiveCell, LiveCounts, LiveEvidence};

@@ -263,6 +263,7 @@ def classification() -> dict:
     return head(random, "ticket-router", "r-000002", labels="2026-08-12 2026-08-30") | {
         "verdict": verdict("inconclusive", f"latency needs about {needs} more pairs (3 h)", states),
         "sampling": sampling(random, pairs, 0.1, {"queue_full": 0, "bytes": 0, "stale": 12, "budget": 7, "size": 0}, 17),
+        "interference": {"blocks": 402, "slowdown_upper95": 0.015, "slowdown_p99_upper95": 0.1, "needs": None, "e": 0.02, "backed_off": 0},
         "noise": {"pairs": 1104, "bit_identical": False, "flip_rate": 0.0, "max_abs_p999": 2.4e-7},
         "evidence": course(pairs, output),
         "outputs": [label, probabilities(random, pairs, transitions, flips)],
@@ -379,6 +380,7 @@ def regression() -> dict:
     return head(random, "delivery-time", "r-000007", phase="rolled-back") | {
         "verdict": verdict("fail", f"outputs.minutes: {100 * estimate:.1f} % of rows differ, the limit is 10 %", states),
         "sampling": sampling(random, pairs, 0.5, {"queue_full": 0, "bytes": 0, "stale": 0, "budget": 0, "size": 0}),
+        "interference": {"blocks": 61, "slowdown_upper95": 0.3, "slowdown_p99_upper95": None, "needs": 240, "e": 0.7, "backed_off": 1},
         "noise": {"pairs": 500, "bit_identical": False, "flip_rate": 0.0, "max_abs_p999": digits(max(noise))},
         "evidence": course(pairs, output, 80),
         "outputs": [
@@ -476,7 +478,7 @@ def begun() -> dict:
     states = [{"name": "errors", "limit": 0.001, "prove": 0.02} | closed, {"name": "latency", "limit": 0.5} | closed]
     return head(random, "iris", "r-000001", strategy="canary", phase="loading") | {
         "verdict": verdict_without(states),
-        "sampling": {"rate": 0.1, "eligible": 0, "sampled": 0, "executed": 0, "dropped": {}, "by_hour": [], "by_size": []},
+        "sampling": {"rate": 0.1, "eligible": 0, "sampled": 0, "executed": 0, "passed_over": 0, "dropped": {}, "by_hour": [], "by_size": []},
         "evidence": [],
         "outputs": [],
         "slices": [],

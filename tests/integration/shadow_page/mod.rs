@@ -131,6 +131,25 @@ fn figures_without_data_are_not_drawn() {
 }
 
 #[test]
+fn what_pairs_cost_is_said_in_plain_words() {
+    let Some(mut browser) = Browser::start() else { return };
+    for (fixture, words) in [
+        (
+            "classification",
+            "Pairs slow the stable version down by less than 1.5\u{a0}% (95\u{a0}%), and its",
+        ),
+        ("regression", "Less than 2\u{a0}% needs about 240 more blocks. Seen in 61 blocks of time"),
+        ("regression", "so there are half as many now"),
+    ] {
+        let shown = Shown::fixture(fixture);
+        let mut page = shown.open(&mut browser, LAPTOP);
+        let said = page.evaluate("document.querySelector('[data-part=interference]').textContent");
+        assert!(said.as_str().unwrap().contains(words), "{said}");
+        page.assert_quiet(&shown.file);
+    }
+}
+
+#[test]
 fn members_that_are_null_are_as_good_as_absent() {
     let Some(mut browser) = Browser::start() else { return };
     let mut nothing = answer("begun");

@@ -41,6 +41,8 @@ fn what_is_not_as_the_schema_says_is_found() {
         ("/reports/0/sampling/executed", json!(1.5)),
         ("/reports/0/sampling/by_size/0/up_to", json!("all")),
         ("/reports/0/outputs/1/scatter/0", json!([1, 2, 3])),
+        ("/reports/0/interference/backed_off", json!(3)),
+        ("/reports/0/interference/slowdown_upper95", json!("2 %")),
         ("/reports/0/noise", json!({ "pairs": 1, "bit_identical": true, "unknown": 1 })),
         ("/reports/0/worst/0", json!({ "id": "s-1" })),
     ] {

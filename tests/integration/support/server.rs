@@ -46,9 +46,10 @@ impl TestServer {
         fs::write(folder.path().join("greenroom.toml"), "").unwrap();
         let (disk, flags, environment) = (None, Vec::new(), Vec::new());
         let plan = Plan { disk, models, folder, flags, environment, stands_in: None };
-        // Tests do not wait for slow writers, unless that is what they are about.
+        // Tests do not wait for slow writers or for blocks of time without pairs, unless that is what they are about.
         plan.environment("GREENROOM_REPOSITORY__SETTLE", "50ms")
             .environment("GREENROOM_REPOSITORY__POLL", "200ms")
+            .environment("GREENROOM_SHADOW__OFF", "0")
     }
 
     pub(crate) fn http(&self) -> SocketAddr {

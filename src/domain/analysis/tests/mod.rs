@@ -6,6 +6,7 @@ mod errors_table;
 mod flips_table;
 mod gambler;
 mod guarantees;
+mod interference;
 mod latency_table;
 mod live_properties;
 mod live_rollouts;

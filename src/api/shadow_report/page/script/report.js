@@ -46,6 +46,7 @@ function parts(report) {
       samplingSentence(report),
       grid(dropReasonsFigure(report), dropSizesFigure(report), noiseTable(report)),
     ),
+    interferenceSection(report),
     section(
       "This report as JSON",
       undefined,
