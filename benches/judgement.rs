@@ -49,7 +49,7 @@ fn pairs(gates: &Gates) -> PairEvidence {
     let names = (0..OUTPUTS).map(|output| format!("output{output}")).collect();
     let mut evidence = PairEvidence::new(names, gates.clone(), Some(restart_epoch(LONGEST)));
     for pair in 0..3600 {
-        let answered = |ms| RunOutcome::Answered { time: Duration::from_millis(ms) };
+        let answered = |ms| RunOutcome::Answered { time: Some(Duration::from_millis(ms)) };
         let candidate =
             if pair % 500 == 0 { RunOutcome::Failed } else { answered(8 + pair * 7 % 5) };
         let differs = f64::from(u8::from(pair % 50 == 0));

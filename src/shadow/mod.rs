@@ -28,9 +28,11 @@ mod quiet;
 mod report;
 mod run;
 mod samples;
+mod shown;
 mod standing;
 mod study;
 mod subject;
+mod together;
 mod turns;
 mod watch;
 mod worker;
@@ -53,12 +55,12 @@ use self::worker::Worker;
 use crate::config::ShadowConfig;
 use crate::domain::model::ModelName;
 use crate::domain::rollout::RolloutId;
-use crate::domain::tensor::Tensor;
+use crate::domain::tensor::{Tensor, ValueView};
 use crate::serving::{Outputs, Sampled};
 
 pub use counts::Dropped;
 pub use job::{Reason, Recorded, Turn};
-pub use offline::{OfflinePair, OfflineRunner, OfflineStudy};
+pub use offline::{OfflinePair, OfflineRequest, OfflineRunner, OfflineStudy};
 pub use quiet::Lookout;
 pub use report::StudyReport;
 pub(crate) use report::read_sample_name;
@@ -284,5 +286,13 @@ impl Shadow {
         let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |study: &&Arc<Study>| study.rollout() == rollout;
         self.studies.get(rollout).or_else(|| over.values().find(is_it).cloned())
+    }
+}
+
+/// About how much memory an output takes.
+fn size(value: &ValueView<'_>) -> usize {
+    match value {
+        ValueView::Tensor(tensor) => tensor.elements.bytes(),
+        ValueView::ClassScores(scores) => size_of_val(scores.scores),
     }
 }

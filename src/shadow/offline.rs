@@ -1,9 +1,12 @@
 //! Two models compared on requests from a file, without a server and without traffic.
 //!
-//! Each request is run on both, alone, one after the other on one thread, as a sampled live request is, and is judged by
-//! the same rules. What differs is that there is nobody to give way to, so that as many threads may work as there are
-//! cores.
+//! Each request is run on both, one after the other on one thread, as a sampled live request is, and is judged by the same
+//! rules. What differs is that there is nobody to give way to, so that as many threads may work as there are cores; and
+//! that there may be very many requests. The first thousand run alone, for their times. Where both models answer each row
+//! by itself, as the same probe finds out that a server batches by, others run together: what is answered is the same, and
+//! takes a fraction of the time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,6 +16,7 @@ use super::run::{Ran, Runs};
 use super::standing::{Beside, Standing};
 use super::study::{Study, Tried};
 use super::subject::{Order, Subject};
+use super::together::{Part, Together, stacked};
 use crate::domain::comparison::Arm;
 use crate::domain::sampling::{Purpose, bound, draw};
 use crate::domain::tensor::{Tensor, Value, ValueView};
@@ -26,7 +30,20 @@ pub struct OfflineStudy {
     study: Study,
     stable: Session,
     candidate: Session,
+    /// Whether both answer each row by itself.
+    have_rows: bool,
     seed: u64,
+}
+
+/// A request that both models are asked.
+#[derive(Debug)]
+pub struct OfflineRequest {
+    /// Its number, from 1: what is drawn for it depends on it.
+    pub number: u64,
+    /// As the trusted model takes them.
+    pub inputs: Vec<Tensor>,
+    /// What the trusted model answered to it before, where that is known, with all outputs in its order.
+    pub answer: Option<Vec<Value>>,
 }
 
 /// One of the threads that run requests on both models.
@@ -44,7 +61,16 @@ pub struct OfflinePair {
     at: WallTime,
     bytes: usize,
     live: Option<LiveAnswer>,
-    runs: Runs,
+    gave: Gave,
+}
+
+/// What both models gave.
+#[derive(Debug)]
+enum Gave {
+    /// To the request alone.
+    Alone(Runs),
+    /// To others as well: that of stable and of the candidate.
+    Together([Part; 2]),
 }
 
 /// What the trusted model answered to the same request before, with all of its outputs in its order.
@@ -56,14 +82,19 @@ enum LiveAnswer {
     Again(Vec<Output>),
 }
 
-/// Of so many requests without a recorded answer it is found out how much the trusted model differs from itself, by
-/// running it once more.
-const NOISE_OF: u64 = 1000;
+/// So many requests run alone. Where there is no recorded answer it is found out how much the trusted model differs from
+/// itself, by running it once more.
+const ALONE: u64 = 1000;
+/// So many requests run together, at most.
+const TOGETHER: usize = 64;
 
 impl OfflineStudy {
     /// Of which nothing is known yet. The seed decides which of the two runs first, and which examples are kept.
     pub fn new(subject: Subject, stable: Session, candidate: Session, seed: u64) -> Self {
-        Self { study: Study::open(subject, None), stable, candidate, seed }
+        let has_rows =
+            |session: &Session| StopFlag::new().is_ok_and(|stop| session.probe_rows(&stop).is_ok());
+        let have_rows = has_rows(&stable) && has_rows(&candidate);
+        Self { study: Study::open(subject, None), stable, candidate, have_rows, seed }
     }
 
     /// For one thread.
@@ -89,7 +120,12 @@ impl OfflineStudy {
             bytes: pair.bytes,
             chance: draw(pair.number, self.seed, Purpose::Keep),
         };
-        self.study.observe(&tried, &pair.runs);
+        match &pair.gave {
+            Gave::Alone(runs) => drop(self.study.observe(&tried, runs)),
+            Gave::Together([stable, candidate]) => {
+                self.study.observe_shown(&tried, &stable.shown(), &candidate.shown());
+            }
+        }
     }
 
     /// What all requests so far come to. Waits for threads that are adding to it.
@@ -110,10 +146,59 @@ impl OfflineStudy {
 }
 
 impl OfflineRunner<'_> {
-    /// Runs one request on both, on the calling thread. Its inputs are as the trusted model takes them; `answer` is what
-    /// that model answered to it before, where that is known, with all outputs in its order.
-    pub fn run(&self, number: u64, inputs: &[Tensor], answer: Option<Vec<Value>>) -> OfflinePair {
-        let OfflineStudy { study, stable, candidate, seed } = self.study;
+    /// Runs requests on both, on the calling thread, and gives a pair for each, in their order.
+    pub fn run(&self, mut requests: Vec<OfflineRequest>) -> Vec<OfflinePair> {
+        let is_alone = |request: &OfflineRequest| !self.study.have_rows || request.number <= ALONE;
+        let mut pairs = Vec::with_capacity(requests.len());
+        while let Some(first) = requests.first() {
+            let count = match is_alone(first) {
+                true => 1,
+                false => {
+                    let is_alike = |other: &&OfflineRequest| is_of_form(other, first);
+                    requests.iter().take(TOGETHER).take_while(is_alike).count()
+                }
+            };
+            let rest = requests.split_off(count);
+            pairs.extend(self.run_together(std::mem::replace(&mut requests, rest)));
+        }
+        pairs
+    }
+
+    /// As rows of one request, where that can be. One that fails is not to make others fail, so then each runs alone.
+    fn run_together(&self, requests: Vec<OfflineRequest>) -> Vec<OfflinePair> {
+        let together = (requests.len() > 1).then(|| self.together(&requests)).flatten();
+        let Some([stable, candidate]) = together else {
+            return requests.into_iter().map(|request| self.run_alone(request)).collect();
+        };
+        let at = WallTime::from(SystemTime::now());
+        let pair = |(place, request): (usize, OfflineRequest)| OfflinePair {
+            number: request.number,
+            at,
+            bytes: request.inputs.iter().map(Tensor::bytes).sum(),
+            live: request.answer.map(LiveAnswer::Recorded),
+            gave: Gave::Together([&stable, &candidate].map(|of| Part { of: of.clone(), place })),
+        };
+        requests.into_iter().enumerate().map(pair).collect()
+    }
+
+    /// What stable and the candidate give to all of them.
+    fn together(&self, requests: &[OfflineRequest]) -> Option<[Arc<Together>; 2]> {
+        let OfflineStudy { study, stable, candidate, .. } = self.study;
+        let orders = study.orders(Arm::Stable);
+        let inputs = stacked(requests.iter().map(|request| &request.inputs[..]))?;
+        let rows = *requests.first()?.inputs.first()?.shape().first()?;
+        let run = |session: &Session, order: &Order| {
+            let inputs = order.inputs(&inputs)?;
+            let outputs = session.run(&inputs, order.wanted(), &self.stop).ok()?;
+            Together::of(outputs, requests.len(), rows)
+        };
+        Some([run(stable, &orders.stable)?, run(candidate, &orders.candidate)?])
+    }
+
+    fn run_alone(&self, request: OfflineRequest) -> OfflinePair {
+        let OfflineRequest { number, inputs, answer } = request;
+        let inputs = &inputs[..];
+        let OfflineStudy { study, stable, candidate, seed, .. } = self.study;
         let orders = study.orders(Arm::Stable);
         let is_stable_first = draw(number, *seed, Purpose::Order) < bound(0.5);
         let begun = Lap::now();
@@ -130,7 +215,7 @@ impl OfflineRunner<'_> {
         };
         let live = match answer {
             Some(recorded) => Some(LiveAnswer::Recorded(recorded)),
-            None if number <= NOISE_OF => self.once_more(inputs).map(LiveAnswer::Again),
+            None if number <= ALONE => self.once_more(inputs).map(LiveAnswer::Again),
             None => None,
         };
         OfflinePair {
@@ -138,7 +223,7 @@ impl OfflineRunner<'_> {
             at: WallTime::from(SystemTime::now()),
             bytes: inputs.iter().map(Tensor::bytes).sum(),
             live,
-            runs: Runs { stable, candidate, busy: Duration::ZERO },
+            gave: Gave::Alone(Runs { stable, candidate, busy: Duration::ZERO }),
         }
     }
 
@@ -192,20 +277,25 @@ impl OfflinePair {
     /// About how much memory the answers take.
     pub fn bytes(&self) -> usize {
         let of_run = |ran: &Ran| match ran {
-            Ran::Answered(outputs, _) => outputs.iter().map(|output| size(&output.view())).sum(),
+            Ran::Answered(outputs, _) => {
+                outputs.iter().map(|output| super::size(&output.view())).sum()
+            }
             Ran::Failed | Ran::TooSlow | Ran::Starved => 0,
         };
         let live = self.live.iter().flat_map(LiveAnswer::views);
-        let of_live: usize = live.map(|value| size(&value)).sum();
-        of_run(&self.runs.stable) + of_run(&self.runs.candidate) + of_live
+        let of_live: usize = live.map(|value| super::size(&value)).sum();
+        let of_runs = match &self.gave {
+            Gave::Alone(Runs { stable, candidate, .. }) => of_run(stable) + of_run(candidate),
+            Gave::Together(parts) => parts.iter().map(Part::bytes).sum(),
+        };
+        of_runs + of_live
     }
 }
 
-fn size(value: &ValueView<'_>) -> usize {
-    match value {
-        ValueView::Tensor(tensor) => tensor.elements.bytes(),
-        ValueView::ClassScores(scores) => size_of_val(scores.scores),
-    }
+/// Whether two requests can be rows of one.
+fn is_of_form(request: &OfflineRequest, other: &OfflineRequest) -> bool {
+    request.inputs.len() == other.inputs.len()
+        && request.inputs.iter().zip(&other.inputs).all(|(a, b)| a.shape() == b.shape())
 }
 
 impl LiveAnswer {

@@ -14,18 +14,18 @@ use super::job::{Answer, Job, Origin};
 use super::meter::{Meter, SavedMeter};
 use super::run::{Ran, Runs};
 use super::samples::{Sample, Samples};
+use super::shown::Shown;
 use super::standing::{Beside, Rate, Standing};
 use super::subject::{Orders, Subject};
 use crate::config::ShadowConfig;
 use crate::domain::analysis::{Alarm, Latencies, PairEvidence, PairOutcome, RunOutcome};
-use crate::domain::comparison::{Arm, Comparison, Live, Observed, Outputs, Pair, Run};
+use crate::domain::comparison::{Arm, Comparison, Live, Observed, Pair, Run};
 use crate::domain::recall::Recalled;
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
 use crate::domain::signature::OutputSpec;
 use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
-use crate::onnx::Output;
 use crate::serving::Servable;
 
 /// The comparison of one rollout's versions, while it goes on.
@@ -362,17 +362,26 @@ impl Study {
 
     /// Adds a pair of which no inputs are kept. None when it says nothing.
     pub(super) fn observe(&self, tried: &Tried<'_>, runs: &Runs) -> Option<Added> {
-        let (stable, candidate) = (views(&runs.stable), views(&runs.candidate));
+        Some(self.observe_shown(tried, &runs.stable.shown()?, &runs.candidate.shown()?))
+    }
+
+    /// The same, wherever the outputs are.
+    pub(super) fn observe_shown(
+        &self,
+        tried: &Tried<'_>,
+        stable: &Shown<'_>,
+        candidate: &Shown<'_>,
+    ) -> Added {
         let answered = tried.answered;
         let orders = self.orders(answered);
-        let (stable, candidate) =
-            (orders.stable.of_run(&stable), orders.candidate.of_run(&candidate));
+        let (of_stable, of_candidate) =
+            (orders.stable.of_run(stable.outputs()), orders.candidate.of_run(candidate.outputs()));
         let live = tried.live.map(|live| orders.of(answered).of_live(live));
         let pair = Pair {
             number: tried.number,
             at: tried.at,
-            stable: ran(&runs.stable, &stable)?,
-            candidate: ran(&runs.candidate, &candidate)?,
+            stable: stable.run(&of_stable),
+            candidate: candidate.run(&of_candidate),
             live: live.as_deref().map(|outputs| Live { outputs, by: answered }),
             input_bytes: tried.bytes,
         };
@@ -405,7 +414,7 @@ impl Study {
             gathered.curve.add(point);
         }
         self.counts.executed(tried.bytes);
-        Some(Added { observed, agreed })
+        Added { observed, agreed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -471,22 +480,6 @@ fn agreed(outcome: &PairOutcome, is_alike: bool) -> bool {
         && answered(&outcome.candidate)
         && outcome.contract_broken.is_none()
         && outputs_agree
-}
-
-fn views(ran: &Ran) -> Vec<ValueView<'_>> {
-    match ran {
-        Ran::Answered(outputs, _) => outputs.iter().map(Output::view).collect(),
-        Ran::Failed | Ran::TooSlow | Ran::Starved => Vec::new(),
-    }
-}
-
-fn ran<'a>(ran: &Ran, outputs: Outputs<'a>) -> Option<Run<'a>> {
-    match ran {
-        Ran::Answered(_, time) => Some(Run::Answered { outputs, time: *time }),
-        Ran::Failed => Some(Run::Failed),
-        Ran::TooSlow => Some(Run::TimedOut),
-        Ran::Starved => None,
-    }
 }
 
 fn outcome(run: &Run<'_>) -> RunOutcome {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::Graph;
-use crate::support::{Run, adder, greenroom};
+use crate::support::{Run, adder, greenroom, test_model};
 
 /// A folder with two models, and what they are compared on.
 struct Bench {
@@ -151,6 +151,22 @@ fn what_cannot_be_compared_is_told_with_its_place() {
     let run = bench.compare(&rows, &[]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("b.onnx`: "), "{}", run.stderr);
+}
+
+#[test]
+fn a_row_that_a_model_fails_on_does_not_make_others_fail() {
+    let bench = Bench::of(adder(2.0), test_model("fails_at_13"));
+    let row = |number: usize| if number % 100 == 50 { 13.0 } else { number as f64 / 7.5 };
+    let rows: String = (0..3000).map(|number| format!("[{}, 1]\n", row(number))).collect();
+    let run = bench.compare(&bench.write("rows.ndjson", rows), &["--json"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let report = report(&run);
+    assert_eq!(report["sampling"]["executed"], 3000);
+    assert_eq!(report["errors"]["candidate_only"], 30, "{}", report["errors"]);
+    assert_eq!(report["outputs"][0]["metrics"]["max_abs"], 0.0, "{}", report["outputs"]);
+    // Those that ran beside others say nothing about times.
+    let timed = report["latency"]["pairs"].as_u64().unwrap();
+    assert!((990..2500).contains(&timed), "{timed}");
 }
 
 #[test]

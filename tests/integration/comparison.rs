@@ -107,7 +107,7 @@ fn observe(comparison: &mut Comparison, number: u64, answers: &[Outputs<'_>], di
     let run = |outputs, dice: &mut Dice| match dice.roll() >> 57 {
         0 => Run::Failed,
         1 => Run::TimedOut,
-        2.. => Run::Answered { outputs, time: time(dice) },
+        2.. => Run::Answered { outputs, time: Some(time(dice)) },
     };
     let pair = Pair {
         number,

@@ -14,11 +14,13 @@ use std::thread;
 use super::data::{Asked, Request, Requests, Taken};
 use crate::api::predict_inputs;
 use crate::config::LimitsConfig;
-use crate::shadow::{OfflinePair, OfflineRunner, OfflineStudy};
+use crate::shadow::{OfflinePair, OfflineRequest, OfflineStudy};
 
 /// So many requests go to a thread together, or so many bytes of them.
 const TOGETHER: usize = 256;
 const BYTES_TOGETHER: usize = 1 << 20;
+/// Of these, so many are run before it is looked how much memory their answers take.
+const AT_A_TIME: usize = 64;
 /// Of answers that wait for their turn a thread holds about so many bytes.
 const MOST_HELD: usize = 32 << 20;
 
@@ -138,6 +140,8 @@ struct Finished {
     parts: VecDeque<(u64, Vec<OfflinePair>)>,
     /// How much memory the answers take.
     bytes: usize,
+    /// The most that any took so far; nothing before the first.
+    largest: usize,
 }
 
 impl Course<'_> {
@@ -149,10 +153,22 @@ impl Course<'_> {
             // The sender is gone when all is read.
             let Ok(Part { place, requests }) = next else { break };
             let mut pairs = Vec::with_capacity(requests.len());
-            for request in requests {
-                let pair = self.run(&runner, request)?;
-                finished.bytes += pair.bytes();
-                pairs.push(pair);
+            let mut requests = requests.into_iter();
+            loop {
+                // As many as may run together, and fewer where their answers take much memory.
+                let fits = MOST_HELD / 4 / finished.largest.max(1);
+                let count = if finished.largest == 0 { 1 } else { fits.clamp(1, AT_A_TIME) };
+                let some = requests.by_ref().take(count).map(|request| self.decode(request));
+                let some = some.collect::<Result<Vec<OfflineRequest>, Failed>>()?;
+                if some.is_empty() {
+                    break;
+                }
+                for pair in runner.run(some) {
+                    let bytes = pair.bytes();
+                    finished.bytes += bytes;
+                    finished.largest = finished.largest.max(bytes);
+                    pairs.push(pair);
+                }
                 if finished.bytes > MOST_HELD {
                     self.add(&mut finished, 0);
                     if !self.wait_for(place, |_| true) {
@@ -169,7 +185,7 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn run(&self, runner: &OfflineRunner<'_>, request: Request) -> Result<OfflinePair, Failed> {
+    fn decode(&self, request: Request) -> Result<OfflineRequest, Failed> {
         let Request { number, asked } = request;
         let (inputs, answer) = match asked {
             Asked::Inputs { inputs, answer } => (inputs, answer),
@@ -180,7 +196,7 @@ impl Course<'_> {
                 (inputs.map_err(failed)?, None)
             }
         };
-        Ok(runner.run(number, &inputs, answer))
+        Ok(OfflineRequest { number, inputs, answer })
     }
 
     /// Adds what has its turn. Waits for that of parts that are further ahead than may be.

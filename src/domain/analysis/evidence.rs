@@ -29,8 +29,8 @@ pub struct PairOutcome {
 pub enum RunOutcome {
     /// With an answer, after so much time: the thread's CPU time where the run has one thread.
     Answered {
-        /// How long it took.
-        time: Duration,
+        /// How long it took; none where that says nothing about it alone.
+        time: Option<Duration>,
     },
     /// Without one.
     Failed,
@@ -128,8 +128,10 @@ impl PairEvidence {
     pub fn observe(&mut self, pair: &PairOutcome, now: Duration) {
         self.advance(now);
         self.errors.observe(failed(pair));
-        if let (RunOutcome::Answered { time: stable }, RunOutcome::Answered { time: candidate }) =
-            (pair.stable, pair.candidate)
+        if let (
+            RunOutcome::Answered { time: Some(stable) },
+            RunOutcome::Answered { time: Some(candidate) },
+        ) = (pair.stable, pair.candidate)
         {
             self.latency.observe(Times { stable, candidate }, &self.gates.latency);
         }

@@ -98,7 +98,9 @@ impl Comparison {
         self.errors.add(&pair.stable, &pair.candidate);
         let (stable, stable_time) = pair.stable.answer()?;
         let (candidate, candidate_time) = pair.candidate.answer()?;
-        self.latency.add(stable_time, candidate_time);
+        if let (Some(stable), Some(candidate)) = (stable_time, candidate_time) {
+            self.latency.add(stable, candidate);
+        }
         Some([stable, candidate])
     }
 

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn answered() -> Run<'static> {
-        Run::Answered { outputs: &[], time: Duration::ZERO }
+        Run::Answered { outputs: &[], time: Some(Duration::ZERO) }
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub enum Run<'a> {
     Answered {
         /// What it answered.
         outputs: Outputs<'a>,
-        /// How long it took.
-        time: Duration,
+        /// How long it took; none where that says nothing about it alone.
+        time: Option<Duration>,
     },
     /// It failed.
     Failed,
@@ -48,7 +48,7 @@ pub enum Run<'a> {
 
 impl<'a> Run<'a> {
     /// What it answered and how long that took.
-    pub(super) fn answer(&self) -> Option<(Outputs<'a>, Duration)> {
+    pub(super) fn answer(&self) -> Option<(Outputs<'a>, Option<Duration>)> {
         match self {
             Self::Answered { outputs, time } => Some((outputs, *time)),
             Self::Failed | Self::TimedOut => None,

@@ -71,7 +71,7 @@ impl Pairs {
             if is_hit || chance.happens(errors) {
                 RunOutcome::Failed
             } else {
-                RunOutcome::Answered { time }
+                RunOutcome::Answered { time: Some(time) }
             }
         };
         let errors = slice.failing.errors;

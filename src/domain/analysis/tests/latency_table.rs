@@ -46,7 +46,7 @@ impl Times {
             candidate *= self.tail.1;
         }
         let answered =
-            |ms: f64| RunOutcome::Answered { time: Duration::from_nanos((ms * 1e6) as u64) };
+            |ms: f64| RunOutcome::Answered { time: Some(Duration::from_nanos((ms * 1e6) as u64)) };
         (pair.stable, pair.candidate) = (answered(stable), answered(candidate));
     }
 }

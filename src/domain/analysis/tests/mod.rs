@@ -30,7 +30,7 @@ pub(super) fn assert_near(value: f64, expected: f64) {
 
 /// A run that took so many milliseconds.
 pub(super) fn answered(milliseconds: u64) -> RunOutcome {
-    RunOutcome::Answered { time: Duration::from_millis(milliseconds) }
+    RunOutcome::Answered { time: Some(Duration::from_millis(milliseconds)) }
 }
 
 /// A pair without outputs.

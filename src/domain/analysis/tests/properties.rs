@@ -27,7 +27,7 @@ fn fails(pair: &PairOutcome) -> (bool, bool) {
 fn times(pair: &PairOutcome) -> Option<(f64, f64)> {
     match (pair.stable, pair.candidate) {
         (RunOutcome::Answered { time: stable }, RunOutcome::Answered { time: candidate }) => {
-            Some((stable.as_secs_f64() * 1e3, candidate.as_secs_f64() * 1e3))
+            Some((stable?.as_secs_f64() * 1e3, candidate?.as_secs_f64() * 1e3))
         }
         (RunOutcome::Failed, _) | (_, RunOutcome::Failed) => None,
     }

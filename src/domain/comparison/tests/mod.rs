@@ -130,7 +130,7 @@ fn views(values: &[Value]) -> Vec<Option<ValueView<'_>>> {
 
 fn run<'a>(outputs: &'a Option<Vec<Option<ValueView<'a>>>>, milliseconds: u64) -> Run<'a> {
     let time = Duration::from_millis(milliseconds);
-    outputs.as_ref().map_or(Run::Failed, |outputs| Run::Answered { outputs, time })
+    outputs.as_ref().map_or(Run::Failed, |outputs| Run::Answered { outputs, time: Some(time) })
 }
 
 /// X of each output.
