@@ -27,10 +27,12 @@ mod reader;
 mod record;
 mod recorder;
 mod recordings;
+mod request;
 mod segment;
 mod shelf;
 mod spool;
 mod stock;
+mod trays;
 mod writer;
 
 use std::hash::{BuildHasher, RandomState};
@@ -42,9 +44,10 @@ use std::time::SystemTime;
 
 use self::ledger::Ledger;
 use self::place::Place;
-use self::queue::Job;
+use self::queue::Refused;
 use self::record::Rule;
 use self::recorder::{Plan, Recorder};
+use self::request::{About, Request};
 use crate::config::{CaptureConfig, CaptureMode};
 use crate::domain::sampling::{Purpose, bound, draw};
 use crate::domain::tensor::Tensor;
@@ -111,6 +114,7 @@ impl Capture {
             name: "capture",
             place,
             takes_any: is_on,
+            takes_batches: true,
             ceiling: bound(config.sample),
             rule: Rule {
                 only_digests: config.mode == CaptureMode::Hash,
@@ -138,15 +142,15 @@ impl Capture {
         &self,
         chosen: Chosen,
         servable: &Arc<Servable>,
-        inputs: Arc<Vec<Tensor>>,
-        outputs: Arc<Outputs>,
+        inputs: &Arc<Vec<Tensor>>,
+        outputs: &Arc<Outputs>,
     ) {
         let Chosen { number, priority } = chosen;
-        let (servable, time) = (servable.clone(), WallTime::from(SystemTime::now()));
-        let (outputs, rollout) = (Some(outputs), None);
-        let job = Job { servable, inputs, outputs, rollout, number, priority, time };
-        if let Err(reason) = self.recorder.offer(job) {
-            self.meter.dropped(reason, 1);
+        let time = WallTime::from(SystemTime::now());
+        let about = About { rollout: None, number, priority, time };
+        let request = Request { servable, inputs, outputs: Some(outputs), about };
+        if let Err(Refused { reason, count }) = self.recorder.offer(&request) {
+            self.meter.dropped(reason, count);
         }
     }
 }

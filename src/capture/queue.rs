@@ -3,48 +3,49 @@
 //! Requests add to it, and a thread of low priority takes from it. It has no lock for the reason that the
 //! queue of pairs has none: a request would wait for a thread that does not run.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
-use super::place::Series;
-use crate::domain::rollout::RolloutId;
-use crate::domain::tensor::Tensor;
-use crate::domain::time::WallTime;
-use crate::serving::{Outputs, Servable};
+use super::request::Held;
+use super::trays::Batch;
 use crate::telemetry::metrics::capture::Dropped;
 
-/// A request that was answered, with what it gave and what it got.
+/// What waits to be written.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) servable: Arc<Servable>,
-    pub(super) inputs: Arc<Vec<Tensor>>,
-    /// None where there is nothing that could be held against another answer.
-    pub(super) outputs: Option<Arc<Outputs>>,
-    /// The rollout that it is to be run for.
-    pub(super) rollout: Option<RolloutId>,
-    pub(super) number: u64,
-    pub(super) priority: u64,
-    pub(super) time: WallTime,
+pub(super) enum Job {
+    /// Frames.
+    Batch(Batch),
+    /// A request whose frame is still to be made.
+    One(Held),
 }
 
 impl Job {
-    /// About how much memory its tensors take while it waits.
+    /// About how much memory it takes while it waits.
     fn bytes(&self) -> usize {
-        let outputs = self.outputs.as_ref().map_or(0, |outputs| outputs.held_bytes());
-        self.inputs.iter().map(Tensor::bytes).sum::<usize>() + outputs
-    }
-
-    /// With what it belongs together.
-    pub(super) fn series(&self) -> Series {
-        match self.rollout {
-            Some(rollout) => Series::Rollout(rollout),
-            None => Series::Model(self.servable.model().clone()),
+        match self {
+            Self::Batch(batch) => batch.frames.len(),
+            Self::One(held) => held.request().bytes(),
         }
     }
+
+    /// How many requests it is.
+    fn count(&self) -> u64 {
+        match self {
+            Self::Batch(batch) => batch.count(),
+            Self::One(_) => 1,
+        }
+    }
+}
+
+/// Requests that will not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) reason: Dropped,
+    pub(super) count: u64,
 }
 
 /// See the module.
@@ -72,18 +73,19 @@ impl Queue {
     }
 
     /// Adds a job, or drops it and says why. Never waits.
-    pub(super) fn offer(&self, job: Job) -> Result<(), Dropped> {
-        let bytes = job.bytes();
+    pub(super) fn offer(&self, job: Job) -> Result<(), Refused> {
+        let (bytes, count) = (job.bytes(), job.count());
+        let refused = |reason| Err(Refused { reason, count });
         if bytes > self.max_bytes {
-            return Err(Dropped::Size);
+            return refused(Dropped::Size);
         }
         if self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > self.max_bytes {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return Err(Dropped::QueueFull);
+            return refused(Dropped::QueueFull);
         }
         if self.slots.push(job).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return Err(Dropped::QueueFull);
+            return refused(Dropped::QueueFull);
         }
         // A writer that rests comes by itself. To wake it costs a request more than all the rest, so that is left for when
         // it is needed.
@@ -98,22 +100,23 @@ impl Queue {
     /// Takes the job that waits longest. Where there is none, it rests for so long at most.
     pub(super) fn take(&self, patience: Duration) -> Option<Job> {
         self.writer.get_or_init(std::thread::current);
-        if let Some(job) = self.pop() {
+        if let Some(job) = self.next() {
             return Some(job);
         }
         // Said before the last look: whoever adds a job after that look sees it.
         self.is_waiting.store(true, Ordering::SeqCst);
-        let job = self.pop().or_else(|| {
+        let job = self.next().or_else(|| {
             if !self.is_ended() {
                 std::thread::park_timeout(patience);
             }
-            self.pop()
+            self.next()
         });
         self.is_waiting.store(false, Ordering::Relaxed);
         job
     }
 
-    fn pop(&self) -> Option<Job> {
+    /// Takes the job that waits longest, where there is one.
+    pub(super) fn next(&self) -> Option<Job> {
         let job = self.slots.pop()?;
         self.bytes.fetch_sub(job.bytes(), Ordering::AcqRel);
         Some(job)
@@ -141,35 +144,41 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::domain::tensor::Elements;
-    use crate::serving::testing::servable;
+    use std::sync::Arc;
 
-    /// A job of so many bytes.
-    fn job(servable: &Arc<Servable>, bytes: usize) -> Job {
-        let input = Tensor::new(vec![bytes], Elements::Bool(vec![true; bytes])).unwrap();
-        let (inputs, outputs) = (Arc::new(vec![input]), Some(Arc::new(Outputs::none())));
-        let (servable, rollout, time) = (servable.clone(), None, WallTime(0));
-        Job { servable, inputs, outputs, rollout, number: 0, priority: 0, time }
+    use super::*;
+    use crate::capture::place::Series;
+    use crate::capture::trays::Run;
+    use crate::domain::time::WallTime;
+
+    /// A job of so many bytes, and so many requests.
+    fn job(bytes: usize, count: u64) -> Job {
+        let series = Series::Model("m".parse().unwrap());
+        let run = Run { series, end: bytes, count, oldest: WallTime(0) };
+        Job::Batch(Batch { frames: vec![0; bytes], runs: vec![run] })
+    }
+
+    fn refused(reason: Dropped, count: u64) -> Result<(), Refused> {
+        Err(Refused { reason, count })
     }
 
     #[test]
     fn what_does_not_fit_is_dropped_for_the_right_reason() {
-        let (queue, servable) = (Queue::new(3, 100), servable("1"));
-        assert_eq!(queue.offer(job(&servable, 101)), Err(Dropped::Size));
-        assert_eq!(queue.offer(job(&servable, 60)), Ok(()));
-        assert_eq!(queue.offer(job(&servable, 60)), Err(Dropped::QueueFull));
-        assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
-        assert_eq!(queue.offer(job(&servable, 20)), Ok(()));
-        assert_eq!(queue.offer(job(&servable, 0)), Err(Dropped::QueueFull));
+        let queue = Queue::new(3, 100);
+        assert_eq!(queue.offer(job(101, 1)), refused(Dropped::Size, 1));
+        assert_eq!(queue.offer(job(60, 1)), Ok(()));
+        assert_eq!(queue.offer(job(60, 9)), refused(Dropped::QueueFull, 9));
+        assert_eq!(queue.offer(job(20, 1)), Ok(()));
+        assert_eq!(queue.offer(job(20, 1)), Ok(()));
+        assert_eq!(queue.offer(job(0, 2)), refused(Dropped::QueueFull, 2));
         assert_eq!(queue.take(Duration::ZERO).map(|job| job.bytes()), Some(60), "the first one");
-        assert_eq!(queue.offer(job(&servable, 60)), Ok(()), "there is room again");
+        assert_eq!(queue.offer(job(60, 1)), Ok(()), "there is room again");
     }
 
     #[test]
     fn a_queue_that_has_ended_is_emptied_and_does_not_rest() {
-        let (queue, servable) = (Arc::new(Queue::new(8, 100)), servable("1"));
-        queue.offer(job(&servable, 1)).unwrap();
+        let queue = Arc::new(Queue::new(8, 100));
+        queue.offer(job(1, 1)).unwrap();
         let taker = {
             let queue = queue.clone();
             std::thread::spawn(move || {

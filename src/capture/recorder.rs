@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::place::Place;
-use super::queue::{Job, Queue};
+use super::queue::{Job, Queue, Refused};
 use super::record::Rule;
+use super::request::Request;
 use super::shelf::Shelf;
+use super::trays::{TooLarge, Trays};
 use super::writer::Writer;
 use crate::telemetry::metrics::capture::Dropped;
 
@@ -18,11 +20,19 @@ use crate::telemetry::metrics::capture::Dropped;
 const MOST_JOBS: usize = 4096;
 /// Bytes of those, at most. One that is larger is not recorded.
 const MOST_BYTES: usize = 64 << 20;
+/// Tensors whose frame the request makes itself, in bytes: to copy them takes well below a microsecond.
+const SMALL: usize = 4 << 10;
+/// What one record may take of the room for all: of records that take the room of many others a sample would have
+/// few.
+const PARTS: u64 = 16;
 
 /// Where requests wait to be written.
 #[derive(Debug)]
 pub(super) struct Recorder {
     bound: Arc<AtomicU64>,
+    rule: Arc<Rule>,
+    /// None where each request is to be written by itself.
+    trays: Option<Arc<Trays>>,
     queue: Arc<Queue>,
 }
 
@@ -34,6 +44,9 @@ pub(super) struct Plan {
     pub(super) place: Place,
     /// Whether there will be anything to write.
     pub(super) takes_any: bool,
+    /// Whether small requests may be handed over together: when there is no room for them, all are refused with the
+    /// last one.
+    pub(super) takes_batches: bool,
     /// What is drawn below it is recorded, where there is room.
     pub(super) ceiling: u64,
     pub(super) rule: Rule,
@@ -60,13 +73,20 @@ impl Recorder {
         let Plan {
             name, place, takes_any, ceiling, rule, max_bytes, max_age, ledger, shelf, ..
         } = plan;
-        let bound = Arc::new(AtomicU64::new(ceiling));
+        let (bound, rule) = (Arc::new(AtomicU64::new(ceiling)), Arc::new(rule));
         let queue = Arc::new(Queue::new(if takes_any { MOST_JOBS } else { 1 }, MOST_BYTES));
+        let largest = max_bytes / PARTS;
+        // Digests take longer than to hand a request over.
+        let takes_batches = takes_any && plan.takes_batches && !rule.only_digests;
+        let trays = takes_batches
+            .then(|| Arc::new(Trays::new(usize::try_from(largest).unwrap_or(usize::MAX))));
         let writer = Writer {
             queue: queue.clone(),
+            trays: trays.clone(),
             bound: bound.clone(),
             ceiling,
-            rule,
+            rule: rule.clone(),
+            largest,
             place,
             max_bytes,
             max_age,
@@ -76,7 +96,7 @@ impl Recorder {
             std::thread::Builder::new().name(name.to_owned()).spawn(move || writer.run(shelf))
         });
         let thread = RecorderThread { queue: queue.clone(), thread: thread.transpose()? };
-        Ok((Self { bound, queue }, thread))
+        Ok((Self { bound, rule, trays, queue }, thread))
     }
 
     /// What is drawn below it is recorded.
@@ -84,9 +104,16 @@ impl Recorder {
         self.bound.load(Ordering::Relaxed)
     }
 
-    /// Leaves a request, or says why there is no room for it. Never waits.
-    pub(super) fn offer(&self, job: Job) -> Result<(), Dropped> {
-        self.queue.offer(job)
+    /// Leaves a request, or says for how many there is no room, and why. Never waits.
+    pub(super) fn offer(&self, request: &Request<'_>) -> Result<(), Refused> {
+        let Some(trays) = self.trays.as_ref().filter(|_| request.bytes() <= SMALL) else {
+            return self.queue.offer(Job::One(request.held()));
+        };
+        match trays.add(request, &self.rule) {
+            Ok(None) => Ok(()),
+            Ok(Some(batch)) => self.queue.offer(Job::Batch(batch)),
+            Err(TooLarge) => Err(Refused { reason: Dropped::Size, count: 1 }),
+        }
     }
 }
 

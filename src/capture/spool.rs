@@ -13,10 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use super::ledger::Ledger;
 use super::place::{Place, Series};
-use super::queue::Job;
+use super::queue::Refused;
 use super::reader::Reader;
 use super::record::{Recording, Rule};
 use super::recorder::{Plan, Recorder, RecorderThread};
+use super::request::{About, Request};
 use super::shelf::{Shelf, list};
 use super::stock::{Lost, LostBy, Next, Position, Stock};
 use crate::domain::rollout::RolloutId;
@@ -99,6 +100,7 @@ impl Spool {
             name: "spool",
             place: place.clone(),
             takes_any: true,
+            takes_batches: false,
             ceiling: u64::MAX,
             rule: Rule { only_digests: false, redact },
             max_bytes,
@@ -130,16 +132,17 @@ impl Spool {
         &self,
         spooled: Spooled,
         servable: &Arc<Servable>,
-        inputs: Arc<Vec<Tensor>>,
-        outputs: Option<Arc<Outputs>>,
+        inputs: &Arc<Vec<Tensor>>,
+        outputs: Option<&Arc<Outputs>>,
     ) -> Result<(), Dropped> {
         let Spooled { rollout, number, priority } = spooled;
         if priority >= self.recorder.bound() {
             return Err(Dropped::Disk);
         }
-        let (servable, time) = (servable.clone(), WallTime::from(SystemTime::now()));
-        let rollout = Some(rollout);
-        self.recorder.offer(Job { servable, inputs, outputs, rollout, number, priority, time })
+        let time = WallTime::from(SystemTime::now());
+        let about = About { rollout: Some(rollout), number, priority, time };
+        let request = Request { servable, inputs, outputs, about };
+        self.recorder.offer(&request).map_err(|Refused { reason, .. }| reason)
     }
 
     /// How many wait for a rollout on disk, or were taken out and are not finished.

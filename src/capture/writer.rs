@@ -12,12 +12,13 @@ use std::time::{Duration, Instant, SystemTime};
 use super::ledger::Ledger;
 use super::place::{Place, Series};
 use super::queue::{Job, Queue};
-use super::record::{self, Answered, Part, Rule, encode};
-use super::segment::{self, add_frame};
+use super::record::{self, Rule};
+use super::request::Request;
+use super::segment;
 use super::shelf::{Addition, Shelf};
 use super::stock::LostBy;
+use super::trays::{Run, Trays};
 use crate::domain::retention::raised;
-use crate::domain::tensor::ValueView;
 use crate::domain::time::WallTime;
 use crate::system::thread;
 use crate::telemetry::metrics::capture::Dropped;
@@ -26,6 +27,8 @@ use crate::telemetry::metrics::capture::Dropped;
 const FLUSH: Duration = Duration::from_millis(400);
 /// How long it rests where nothing waits.
 const REST: Duration = Duration::from_millis(200);
+/// Taken from the queue before the clock is looked at again.
+const AT_ONCE: usize = 64;
 /// After a failure, until the files are looked at again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes that wait to be written, at most.
@@ -35,11 +38,15 @@ const TOGETHER: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
+    /// Where small requests gather before they are in the queue.
+    pub(super) trays: Option<Arc<Trays>>,
     /// What is drawn below it is recorded. Lowered when there is too little room for all.
     pub(super) bound: Arc<AtomicU64>,
     /// What it is where there is room.
     pub(super) ceiling: u64,
-    pub(super) rule: Rule,
+    pub(super) rule: Arc<Rule>,
+    /// What one record may take, and what is written at once.
+    pub(super) largest: u64,
     pub(super) place: Place,
     pub(super) max_bytes: u64,
     pub(super) max_age: Duration,
@@ -54,6 +61,28 @@ struct Pending {
     oldest: WallTime,
 }
 
+impl Pending {
+    /// Adds frames, and says how many of them, and how many bytes.
+    fn add(&mut self, add: impl FnOnce(&mut Vec<u8>) -> u64) -> (u64, usize) {
+        let before = self.frames.len();
+        let added = add(&mut self.frames);
+        self.count += added;
+        (added, self.frames.len() - before)
+    }
+
+    /// Several threads gather requests, each those that it has answered.
+    fn put_in_order(&mut self) {
+        let number = |record: &[u8]| record::head(record).map(|head| head.number);
+        if let Some(frames) = segment::sorted_by(&self.frames, number) {
+            self.frames = frames;
+        }
+    }
+}
+
+fn is_below(record: &[u8], bound: u64) -> bool {
+    record::head(record).is_some_and(|head| head.priority < bound)
+}
+
 /// How it stands.
 #[derive(Debug)]
 struct Desk<'w> {
@@ -61,8 +90,7 @@ struct Desk<'w> {
     shelf: Option<Shelf>,
     pending: HashMap<Series, Pending>,
     bytes: usize,
-    /// Since when the first of them waits.
-    since: Option<Instant>,
+    flushed: Instant,
     looked: Instant,
     raised: Instant,
     /// The disk could not be written, and the log says so.
@@ -83,7 +111,7 @@ impl Writer {
             shelf,
             pending: HashMap::new(),
             bytes: 0,
-            since: None,
+            flushed: now,
             looked: now,
             raised: now,
             is_out: false,
@@ -94,10 +122,10 @@ impl Writer {
             let job = self.queue.take(REST);
             let is_over = job.is_none() && self.queue.is_ended();
             if let Some(job) = job {
-                desk.add(&job);
+                desk.add(job);
+                desk.take_more();
             }
-            let is_due = desk.since.is_some_and(|since| since.elapsed() >= FLUSH);
-            if is_due || is_over || desk.bytes as u64 >= TOGETHER.min(self.a_part()) {
+            if is_over || desk.is_full() || desk.flushed.elapsed() >= FLUSH {
                 desk.flush();
             }
             if is_over {
@@ -110,12 +138,6 @@ impl Writer {
         }
     }
 
-    /// What one record may take, and what is written at once: of records that take the room of many others a sample would
-    /// have few.
-    fn a_part(&self) -> u64 {
-        self.max_bytes / 16
-    }
-
     /// Often enough that nothing is kept for noticeably longer than it may be.
     fn between_looks(&self) -> Duration {
         (self.max_age / 64).clamp(Duration::from_millis(100), Duration::from_secs(10))
@@ -123,54 +145,99 @@ impl Writer {
 }
 
 impl Desk<'_> {
-    fn add(&mut self, job: &Job) {
-        let (series, ledger) = (job.series(), &self.writer.ledger);
+    /// What waits is enough to be written.
+    fn is_full(&self) -> bool {
+        self.bytes as u64 >= TOGETHER.min(self.writer.largest)
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Batch(batch) => batch.parts().for_each(|(run, frames)| self.add_run(run, frames)),
+            Job::One(held) => self.add_one(&held.request()),
+        }
+    }
+
+    /// Takes more from the queue, until it is enough.
+    fn take_more(&mut self) {
+        for _ in 0..AT_ONCE {
+            let next = if self.is_full() { None } else { self.writer.queue.next() };
+            let Some(job) = next else { return };
+            self.add(job);
+        }
+    }
+
+    /// Takes along what has gathered with others.
+    fn sweep(&mut self) {
+        if let Some(trays) = &self.writer.trays {
+            trays.sweep().for_each(|batch| self.add(Job::Batch(batch)));
+            // What was handed over a moment ago is older than what was swept up.
+            self.take_more();
+        }
+    }
+
+    fn add_run(&mut self, run: &Run, frames: &[u8]) {
+        let Writer { bound, ceiling, ledger, .. } = self.writer;
+        let Run { series, count, oldest, .. } = run;
+        if !ledger.is_wanted(series) {
+            return;
+        }
+        let below = bound.load(Ordering::Relaxed);
+        let (added, bytes) = self.pending_of(series, *oldest).add(|pending| {
+            if below == *ceiling {
+                pending.extend_from_slice(frames);
+                return *count;
+            }
+            // It may have been lowered meanwhile.
+            let kept = segment::retain(frames, |record| is_below(record, below));
+            pending.extend_from_slice(&kept);
+            segment::frames(&kept).count() as u64
+        });
+        self.bytes += bytes;
+        ledger.gone(series, count - added, LostBy::Room);
+    }
+
+    fn add_one(&mut self, request: &Request<'_>) {
+        let (series, Writer { rule, ledger, largest, .. }) = (request.series(), self.writer);
         if !ledger.is_wanted(&series) {
             return;
         }
-        if job.priority >= self.writer.bound.load(Ordering::Relaxed) {
+        if request.about.priority >= self.writer.bound.load(Ordering::Relaxed) {
             // The bound was lowered meanwhile.
             return ledger.gone(&series, 1, LostBy::Room);
         }
-        let servable = &job.servable;
-        let signature = servable.signature();
-        let named = |name, value| Part { name, value };
-        let inputs = signature.inputs.iter().zip(job.inputs.iter());
-        let outputs = job.outputs.iter().flat_map(|outputs| outputs.views());
-        let outputs = signature.outputs.iter().zip(outputs);
-        let answered = Answered {
-            time: job.time,
-            priority: job.priority,
-            number: job.number,
-            version: servable.version(),
-            digest: servable.digest(),
-            inputs: inputs
-                .map(|(spec, tensor)| named(&spec.name, ValueView::Tensor(tensor.view())))
-                .collect(),
-            outputs: outputs.map(|(spec, value)| named(spec.name(), value)).collect(),
-        };
-        let pending = self.pending.entry(series.clone()).or_insert_with(|| Pending {
-            frames: Vec::new(),
-            count: 0,
-            oldest: job.time,
+        let (added, bytes) = self.pending_of(&series, request.about.time).add(|frames| {
+            let begin = frames.len();
+            let fits = request.add_to(frames, rule) && (frames.len() - begin) as u64 <= *largest;
+            if !fits {
+                frames.truncate(begin);
+            }
+            u64::from(fits)
         });
-        let before = pending.frames.len();
-        let rule = &self.writer.rule;
-        let fits = add_frame(&mut pending.frames, |out| encode(out, &answered, rule));
-        let bytes = pending.frames.len() - before;
-        if !fits || bytes as u64 > self.writer.a_part() {
-            pending.frames.truncate(before);
-            return ledger.dropped(&series, Dropped::Size, 1);
-        }
-        pending.count += 1;
         self.bytes += bytes;
-        self.since.get_or_insert_with(Instant::now);
+        if added == 0 {
+            ledger.dropped(&series, Dropped::Size, 1);
+        }
+    }
+
+    fn pending_of(&mut self, series: &Series, oldest: WallTime) -> &mut Pending {
+        let none = || Pending { frames: Vec::new(), count: 0, oldest };
+        let pending = self.pending.entry(series.clone()).or_insert_with(none);
+        pending.oldest = pending.oldest.min(oldest);
+        pending
     }
 
     /// Writes what waits.
     fn flush(&mut self) {
+        self.sweep();
+        self.flushed = Instant::now();
+        if self.pending.is_empty() {
+            return;
+        }
         let mut pending = std::mem::take(&mut self.pending);
-        (self.bytes, self.since) = (0, None);
+        self.bytes = 0;
+        if self.writer.trays.is_some() {
+            pending.values_mut().for_each(Pending::put_in_order);
+        }
         let made = self.make_room(&mut pending);
         let mut written = made;
         let Writer { bound, ledger, .. } = self.writer;
@@ -211,9 +278,7 @@ impl Desk<'_> {
         })?;
         bound.store(lowered, Ordering::Relaxed);
         for (series, pending) in pending {
-            let is_below =
-                |record: &[u8]| record::head(record).is_some_and(|head| head.priority < lowered);
-            pending.frames = segment::retain(&pending.frames, is_below);
+            pending.frames = segment::retain(&pending.frames, |record| is_below(record, lowered));
             let count = segment::frames(&pending.frames).count() as u64;
             ledger.gone(series, pending.count - count, LostBy::Room);
             pending.count = count;

@@ -318,7 +318,7 @@ impl<W: Wire> Exchange<'_, W> {
         }
         let (inputs, outputs) = (Arc::new(inputs), is_whole.then(|| Arc::new(outputs)));
         if let (Some(to_record), Some(outputs)) = (to_record, &outputs) {
-            capture.offer(to_record, &by.servable, inputs.clone(), outputs.clone());
+            capture.offer(to_record, &by.servable, &inputs, outputs);
         }
         if let Some(sampled) = sampled {
             backlog.offer(sampled, &by.servable, inputs, outputs);

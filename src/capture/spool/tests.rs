@@ -35,7 +35,7 @@ impl Bench {
             let priority = draw(number, 3, Purpose::Capture);
             let input = Tensor::new(vec![1], Elements::F32(vec![number as f32])).unwrap();
             let spooled = Spooled { rollout: ROLLOUT, number, priority };
-            spool.offer(spooled, &self.servable, Arc::new(vec![input]), None).unwrap();
+            spool.offer(spooled, &self.servable, &Arc::new(vec![input]), None).unwrap();
         }
         until(|| spool.waiting(ROLLOUT) == waiting);
     }

@@ -184,7 +184,7 @@ impl Aside {
         let names = &answered.signature().inputs;
         let put = match names.iter().any(|input| self.redact.contains(&input.name)) {
             true => Err(Dropped::Redacted),
-            false => self.spool.offer(spooled, answered, inputs.clone(), live).map_err(why),
+            false => self.spool.offer(spooled, answered, &inputs, live.as_ref()).map_err(why),
         };
         if let Err(why) = put {
             self.shadow.dropped(rollout, why, &inputs);
