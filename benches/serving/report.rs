@@ -8,7 +8,7 @@
 //!   `itself` (after to before) as `low`, `median` and `high` quartiles over the rounds; and `rounds`, each with the window
 //!   of `ours` and the two of each of the `others`, before and after. A window has `requests_per_second`, `p50_us`, `p99_us`,
 //!   `p999_us`, `server_cpu_us` and `client_cpu_us` per request, `resident_kib`, and `others`, the share of the machine that
-//!   other processes took. The server's time is that of this process, so there is none of other servers.
+//!   other processes took. The server's time and memory are those of this process, so there are none of other servers.
 //! - an event has `beside`, what happened; `ratios` of windows beside it to quiet ones; and its `rounds`.
 //! - anything else has its `figures`.
 
@@ -46,7 +46,7 @@ pub(crate) struct Row<'r> {
 type Figure = fn(&Window) -> f64;
 
 /// What is compared: its name in the file, its name for people, and where it stands.
-pub(crate) const FIGURES: [(&str, &str, Figure); 6] = [
+const FIGURES: [(&str, &str, Figure); 6] = [
     ("requests_per_second", "requests/s", |window| window.requests_per_second),
     ("p50_us", "p50", |window| window.p50_us),
     ("p99_us", "p99", |window| window.p99_us),
@@ -54,6 +54,20 @@ pub(crate) const FIGURES: [(&str, &str, Figure); 6] = [
     ("server_cpu_us", "server CPU", |window| window.server_cpu_us),
     ("resident_kib", "resident memory", |window| window.resident_kib as f64),
 ];
+
+/// What our server can be compared in with another: of the process of another server nothing is known but its answers.
+pub(crate) fn figures_beside(
+    other: &str,
+) -> impl Iterator<Item = &'static (&'static str, &'static str, Figure)> {
+    let is_known = !is_url(other);
+    let of_process = ["server_cpu_us", "resident_kib"];
+    FIGURES.iter().filter(move |(figure, ..)| is_known || !of_process.contains(figure))
+}
+
+/// Whether a contender runs elsewhere.
+pub(crate) fn is_url(contender: &str) -> bool {
+    contender.contains("://")
+}
 
 impl Report {
     pub(crate) fn new(plan: Plan, resident: [u64; 2]) -> Self {
@@ -78,7 +92,7 @@ impl Report {
         let Row { scene, note, per_second, others, rounds } = row;
         table::print_row(row);
         let ratios = others.iter().enumerate().map(|(at, name)| {
-            let figures = FIGURES.iter().map(|(figure, _, of)| {
+            let figures = figures_beside(name).map(|(figure, _, of)| {
                 let to = Quartiles::of(rounds.iter().map(|round| round.ours_to(at, of)));
                 let itself = Quartiles::of(rounds.iter().map(|round| round.to_itself(at, of)));
                 let ratio = json!({ "ours": quartiles_json(to), "itself": quartiles_json(itself) });
@@ -198,7 +212,14 @@ fn quartiles_json(Quartiles { low, median, high }: Quartiles) -> Value {
 
 fn round_json(names: &[String], round: &Round) -> Value {
     let others = names.iter().zip(&round.others).map(|(name, around)| {
-        let windows = [around.before, around.after].map(|window| window_json(&window));
+        let mut windows = [around.before, around.after].map(|window| window_json(&window));
+        if is_url(name) {
+            let of_process = |window: &mut Value| {
+                window["server_cpu_us"] = Value::Null;
+                window["resident_kib"] = Value::Null;
+            };
+            windows.iter_mut().for_each(of_process);
+        }
         (name.clone(), json!(windows))
     });
     json!({ "ours": window_json(&round.ours), "others": Value::Object(others.collect()) })

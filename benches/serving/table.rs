@@ -2,7 +2,7 @@
 
 use crate::figures::Quartiles;
 use crate::measure::Window;
-use crate::report::{FIGURES, Row};
+use crate::report::{Row, figures_beside, is_url};
 
 /// What our server may add to the wire and the run when it is asked for one thing at a time, in µs.
 const OWN_COST_US: f64 = 15.0;
@@ -26,7 +26,7 @@ pub(crate) fn print_row(row: &Row<'_>) {
         print_windows(&again, rounds.iter().map(|round| &round.others[at].after));
     }
     for (at, name) in others.iter().enumerate() {
-        for (_, figure, of) in &FIGURES {
+        for (_, figure, of) in figures_beside(name) {
             let ours = Quartiles::of(rounds.iter().map(|round| round.ours_to(at, of)));
             let itself = Quartiles::of(rounds.iter().map(|round| round.to_itself(at, of)));
             print_ratio(&format!("{figure}, ours to {name}"), ours);
@@ -65,18 +65,23 @@ fn print_own_cost(Row { scene, others, rounds, .. }: &Row<'_>) {
 
 fn print_windows<'a>(name: &str, windows: impl Iterator<Item = &'a Window> + Clone) {
     let median = |of: fn(&Window) -> f64| Quartiles::of(windows.clone().map(of)).median;
+    // Of a server elsewhere nothing is known but its answers.
+    let of_process = |of: fn(&Window) -> f64, digits: usize| match is_url(name) {
+        true => "-".to_owned(),
+        false => format!("{:.digits$}", median(of)),
+    };
     println!(
-        "{name:<24}{:>12.1}{:>10.0}{:>10.0}{:>10.0}{:>16.1}{:>16.1}{:>10.0}",
+        "{name:<24} {:>11.1}{:>10.0}{:>10.0}{:>10.0}{:>16}{:>16.1}{:>10}",
         median(|window| window.requests_per_second),
         median(|window| window.p50_us),
         median(|window| window.p99_us),
         median(|window| window.p999_us),
-        median(|window| window.server_cpu_us),
+        of_process(|window| window.server_cpu_us, 1),
         median(|window| window.client_cpu_us),
-        median(|window| window.resident_kib as f64 / 1024.0),
+        of_process(|window| window.resident_kib as f64 / 1024.0, 0),
     );
 }
 
 pub(crate) fn print_ratio(name: &str, Quartiles { low, median, high }: Quartiles) {
-    println!("{name:<42}{median:>6.3} ({low:.3} to {high:.3})");
+    println!("{name:<41} {median:>6.3} ({low:.3} to {high:.3})");
 }

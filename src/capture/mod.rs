@@ -2,20 +2,21 @@
 //! again, and those that are to be run on both versions of a rollout when there is time.
 //!
 //! ```text
-//! api ── choose, offer ──▶ Queue ──▶ Writer: encode ─▶ Shelf: <state>/captures/<model>/<number>.segment
-//!          (no lock)          │ full: dropped and counted              │
-//!                             ▼                                        ▼
-//!                       CaptureMeter                            Recordings: whoever asks a model the same again
+//! api ── choose, offer ──▶ Trays ──▶ Queue ──▶ Writer ──▶ Shelf: <state>/captures/<model>/<number>.segment
+//!                        (frames)     │ full: dropped and counted   │
+//!                                     ▼                             ▼
+//!                               CaptureMeter                Recordings: whoever asks a model the same again
 //!
-//! pairs ── offer ────────▶ Queue ──▶ Writer: encode ─▶ Shelf: <state>/spool/<rollout>/<number>.segment
+//! pairs ── offer ────────▶ Queue ──▶ Writer ─────────▶ Shelf: <state>/spool/<rollout>/<number>.segment
 //!                             │                            │
 //!                             └──────────▶ Stock ◀─────────┴── take: the oldest first, each once
 //! ```
 //!
 //! Both are off by default. No request waits for them: one that was answered leaves its buffers in a queue without locks,
-//! and the thread that writes lets others go first. Which requests are recorded is drawn by a number that the
-//! server gives them, so that it is a fair sample; when the records take more room than they may, what is left is one
-//! as well ([`crate::domain::retention`]).
+//! or, where it is small, its frame in a tray of the thread that has answered it; and the thread that writes lets
+//! others go first. Which requests are recorded is drawn by a number that the server gives them, so that it is a
+//! fair sample; when the records take more room than they may, what is left is one as well
+//! ([`crate::domain::retention`]).
 //!
 //! [`Capture`] records a request when the trusted version has answered it whole, and nobody insisted on a version;
 //! [`Spool`] takes whatever was sampled for a rollout.

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::place::{Place, Series};
-use super::record::{Recording, decode};
+use super::record::{Recording, decode, head};
 use super::segment::{self, HEADER};
 use super::shelf::{list, segment_path};
 use crate::domain::model::ModelName;
@@ -127,7 +127,11 @@ impl Opened {
             Ok(bytes) => (bytes, None),
             Err(error) => (Vec::new(), Some(Err(error))),
         };
-        let frames: Vec<Frame> = segment::frames(&bytes).collect();
+        let mut frames: Vec<Frame> = segment::frames(&bytes).collect();
+        // Threads hand over what each of them has answered.
+        frames.sort_by_key(|frame| {
+            head(segment::record(&bytes[frame.clone()])).map(|head| (head.time, head.number))
+        });
         let records = in_order(frames).map(move |frame| {
             let broken = || io::Error::other("a recorded request cannot be read: it is broken");
             decode(segment::record(&bytes[frame])).ok_or_else(broken)

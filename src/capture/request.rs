@@ -66,9 +66,11 @@ impl Request<'_> {
     /// Adds its record at the end. False, and nothing is added, when that is too large.
     pub(super) fn add_to(&self, frames: &mut Vec<u8>, rule: &Rule) -> bool {
         let signature = self.servable.signature();
-        let named = |name, value| Part { name, value };
-        let inputs = signature.inputs.iter().zip(self.inputs.iter());
-        let outputs = self.outputs.into_iter().flat_map(|outputs| outputs.views());
+        let inputs = signature.inputs.iter().zip(self.inputs.iter()).map(|(spec, tensor)| Part {
+            name: &spec.name,
+            value: ValueView::Tensor(tensor.view()),
+        });
+        let outputs = self.outputs.into_iter().flat_map(|outputs| outputs.each());
         let outputs = signature.outputs.iter().zip(outputs);
         let answered = Answered {
             time: self.about.time,
@@ -76,12 +78,10 @@ impl Request<'_> {
             number: self.about.number,
             version: self.servable.version(),
             digest: self.servable.digest(),
-            inputs: inputs
-                .map(|(spec, tensor)| named(&spec.name, ValueView::Tensor(tensor.view())))
-                .collect(),
-            outputs: outputs.map(|(spec, value)| named(spec.name(), value)).collect(),
+            inputs,
+            outputs: outputs.map(|(spec, value)| Part { name: spec.name(), value }),
         };
-        add_frame(frames, |out| encode(out, &answered, rule))
+        add_frame(frames, |out| encode(out, answered, rule))
     }
 
     pub(super) fn held(&self) -> Held {

@@ -112,19 +112,6 @@ pub(super) fn retain(bytes: &[u8], mut is_wanted: impl FnMut(&[u8]) -> bool) -> 
     })
 }
 
-/// The frames in the order of something in their records; none where they are in it.
-pub(super) fn sorted_by<K: Ord>(bytes: &[u8], key: impl Fn(&[u8]) -> K) -> Option<Vec<u8>> {
-    let keyed = |frame: Range<usize>| (key(record(&bytes[frame.clone()])), frame);
-    let mut frames: Vec<(K, Range<usize>)> = frames(bytes).map(keyed).collect();
-    if frames.is_sorted_by(|(a, _), (b, _)| a <= b) {
-        return None;
-    }
-    frames.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut sorted = Vec::with_capacity(bytes.len());
-    frames.into_iter().for_each(|(_, frame)| sorted.extend_from_slice(&bytes[frame]));
-    Some(sorted)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -157,16 +144,6 @@ mod tests {
     fn only_wanted_frames_are_retained() {
         let all = framed(&[vec![1], vec![2, 2], vec![3]]);
         assert_eq!(read(&retain(&all, |record| record != [2, 2])), [[1], [3]]);
-    }
-
-    #[test]
-    fn frames_are_put_in_the_order_of_their_records() {
-        let first = |record: &[u8]| record[0];
-        let sorted = sorted_by(&framed(&[vec![2], vec![1, 9], vec![3], vec![1, 8]]), first);
-        let expected: [&[u8]; 4] = [&[1, 9], &[1, 8], &[2], &[3]];
-        assert_eq!(read(&sorted.unwrap()), expected);
-        assert_eq!(sorted_by(&framed(&[vec![1], vec![2]]), first), None);
-        assert_eq!(sorted_by(&[], first), None);
     }
 
     proptest! {

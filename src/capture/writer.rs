@@ -32,7 +32,7 @@ const AT_ONCE: usize = 64;
 /// After a failure, until the files are looked at again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes that wait to be written, at most.
-const TOGETHER: u64 = 1 << 20;
+const TOGETHER: u64 = 256 << 10;
 
 /// What the thread works with.
 #[derive(Debug)]
@@ -69,14 +69,6 @@ impl Pending {
         self.count += added;
         (added, self.frames.len() - before)
     }
-
-    /// Several threads gather requests, each those that it has answered.
-    fn put_in_order(&mut self) {
-        let number = |record: &[u8]| record::head(record).map(|head| head.number);
-        if let Some(frames) = segment::sorted_by(&self.frames, number) {
-            self.frames = frames;
-        }
-    }
 }
 
 fn is_below(record: &[u8], bound: u64) -> bool {
@@ -90,6 +82,9 @@ struct Desk<'w> {
     shelf: Option<Shelf>,
     pending: HashMap<Series, Pending>,
     bytes: usize,
+    /// What the next frames are written to: the room of ones that are written. To ask the system for it anew each time
+    /// would interrupt all threads.
+    spare: Vec<u8>,
     flushed: Instant,
     looked: Instant,
     raised: Instant,
@@ -111,6 +106,7 @@ impl Writer {
             shelf,
             pending: HashMap::new(),
             bytes: 0,
+            spare: Vec::new(),
             flushed: now,
             looked: now,
             raised: now,
@@ -220,8 +216,9 @@ impl Desk<'_> {
     }
 
     fn pending_of(&mut self, series: &Series, oldest: WallTime) -> &mut Pending {
-        let none = || Pending { frames: Vec::new(), count: 0, oldest };
-        let pending = self.pending.entry(series.clone()).or_insert_with(none);
+        let (pending, spare) = (self.pending.entry(series.clone()), &mut self.spare);
+        let none = || Pending { frames: std::mem::take(spare), count: 0, oldest };
+        let pending = pending.or_insert_with(none);
         pending.oldest = pending.oldest.min(oldest);
         pending
     }
@@ -235,15 +232,12 @@ impl Desk<'_> {
         }
         let mut pending = std::mem::take(&mut self.pending);
         self.bytes = 0;
-        if self.writer.trays.is_some() {
-            pending.values_mut().for_each(Pending::put_in_order);
-        }
         let made = self.make_room(&mut pending);
         let mut written = made;
         let Writer { bound, ledger, .. } = self.writer;
         for (series, of_series) in pending.into_iter().filter(|(_, pending)| pending.count > 0) {
             let bound = bound.load(Ordering::Relaxed);
-            let Pending { frames, count, oldest } = of_series;
+            let Pending { mut frames, count, oldest } = of_series;
             let addition = Addition { frames: &frames, records: count, oldest, bound };
             let added = match (&written, &mut self.shelf) {
                 (Ok(()), Some(shelf)) => shelf.add(&series, &addition),
@@ -255,6 +249,11 @@ impl Desk<'_> {
                     ledger.dropped(&series, Dropped::Disk, count);
                     written = written.and(Err(error));
                 }
+            }
+            let is_usual = frames.capacity() as u64 <= 2 * TOGETHER;
+            if is_usual && frames.capacity() > self.spare.capacity() {
+                frames.clear();
+                self.spare = frames;
             }
         }
         self.tell(written);

@@ -1,6 +1,7 @@
 //! Elements as bytes, and how element types are numbered.
 
 use half::{bf16, f16};
+use zerocopy::IntoBytes;
 
 use crate::domain::tensor::{DType, Elements, ElementsView};
 
@@ -31,12 +32,11 @@ pub(super) fn dtype(number: u8) -> Option<DType> {
 
 /// Writes numbers.
 macro_rules! put {
-    ($out:expr, $values:expr, $type:ty) => {{
-        let begin = $out.len();
-        $out.resize(begin + size_of_val($values), 0);
-        let slots = $out[begin..].chunks_exact_mut(size_of::<$type>());
-        for (slot, value) in slots.zip($values.iter()) {
-            slot.copy_from_slice(&value.to_le_bytes());
+    ($out:expr, $values:expr) => {{
+        if cfg!(target_endian = "little") {
+            $out.extend_from_slice($values.as_bytes());
+        } else {
+            $values.iter().for_each(|value| $out.extend_from_slice(&value.to_le_bytes()));
         }
     }};
 }
@@ -46,17 +46,17 @@ pub(super) fn put(out: &mut Vec<u8>, elements: ElementsView<'_>) {
     match elements {
         ElementsView::Bool(values) => out.extend(values.iter().map(|value| u8::from(*value))),
         ElementsView::U8(values) => out.extend_from_slice(values),
-        ElementsView::U16(values) => put!(out, values, u16),
-        ElementsView::U32(values) => put!(out, values, u32),
-        ElementsView::U64(values) => put!(out, values, u64),
-        ElementsView::I8(values) => put!(out, values, i8),
-        ElementsView::I16(values) => put!(out, values, i16),
-        ElementsView::I32(values) => put!(out, values, i32),
-        ElementsView::I64(values) => put!(out, values, i64),
-        ElementsView::F16(values) => put!(out, values, f16),
-        ElementsView::BF16(values) => put!(out, values, bf16),
-        ElementsView::F32(values) => put!(out, values, f32),
-        ElementsView::F64(values) => put!(out, values, f64),
+        ElementsView::U16(values) => put!(out, values),
+        ElementsView::U32(values) => put!(out, values),
+        ElementsView::U64(values) => put!(out, values),
+        ElementsView::I8(values) => put!(out, values),
+        ElementsView::I16(values) => put!(out, values),
+        ElementsView::I32(values) => put!(out, values),
+        ElementsView::I64(values) => put!(out, values),
+        ElementsView::F16(values) => put!(out, values),
+        ElementsView::BF16(values) => put!(out, values),
+        ElementsView::F32(values) => put!(out, values),
+        ElementsView::F64(values) => put!(out, values),
         ElementsView::String(texts) => texts.iter().for_each(|text| put_text(out, text)),
     }
 }

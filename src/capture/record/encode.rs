@@ -24,14 +24,14 @@ pub(in crate::capture) struct Rule {
 
 /// A request that was answered, borrowed.
 #[derive(Debug)]
-pub(in crate::capture) struct Answered<'a> {
+pub(in crate::capture) struct Answered<'a, I, O> {
     pub(in crate::capture) time: WallTime,
     pub(in crate::capture) priority: u64,
     pub(in crate::capture) number: u64,
     pub(in crate::capture) version: &'a VersionLabel,
     pub(in crate::capture) digest: Digest,
-    pub(in crate::capture) inputs: Vec<Part<'a>>,
-    pub(in crate::capture) outputs: Vec<Part<'a>>,
+    pub(in crate::capture) inputs: I,
+    pub(in crate::capture) outputs: O,
 }
 
 /// One of its inputs or outputs.
@@ -42,25 +42,46 @@ pub(in crate::capture) struct Part<'a> {
 }
 
 /// Adds a record at the end.
-pub(in crate::capture) fn encode(out: &mut Vec<u8>, request: &Answered<'_>, rule: &Rule) {
+pub(in crate::capture) fn encode<'a, I, O>(
+    out: &mut Vec<u8>,
+    request: Answered<'a, I, O>,
+    rule: &Rule,
+) where
+    I: Iterator<Item = Part<'a>> + Clone,
+    O: Iterator<Item = Part<'a>>,
+{
     out.extend_from_slice(&request.time.0.to_le_bytes());
     out.extend_from_slice(&request.priority.to_le_bytes());
     out.extend_from_slice(&request.number.to_le_bytes());
     out.extend_from_slice(request.digest.bytes());
     put_text(out, request.version.as_str());
     let is_redacted = |part: &Part<'_>| rule.redact.iter().any(|name| name == part.name);
-    put_count(out, request.inputs.len());
-    for input in &request.inputs {
+    let hidden = request.inputs.clone().filter(is_redacted);
+    let hidden: Vec<Vec<u8>> = hidden.map(|input| bytes_of(&input)).collect();
+    put_all(out, request.inputs, |out, input| {
         put_part(out, input, rule, |_| is_redacted(input));
-    }
-    let hidden: Vec<Vec<u8>> =
-        request.inputs.iter().filter(|input| is_redacted(input)).map(bytes_of).collect();
-    put_count(out, request.outputs.len());
-    for output in &request.outputs {
+    });
+    put_all(out, request.outputs, |out, output| {
         // A model may hand an input through, under whatever name.
         let is_echo = |bytes: &[u8]| hidden.iter().any(|hidden| hidden == bytes);
         put_part(out, output, rule, |bytes| is_redacted(output) || is_echo(bytes));
+    });
+}
+
+/// Writes parts with their number before them.
+fn put_all<'a>(
+    out: &mut Vec<u8>,
+    parts: impl Iterator<Item = Part<'a>>,
+    put: impl Fn(&mut Vec<u8>, &Part<'a>),
+) {
+    let place = out.len();
+    put_count(out, 0);
+    let mut all = 0;
+    for part in parts {
+        put(out, &part);
+        all += 1;
     }
+    out[place..place + COUNT].copy_from_slice(&count(all));
 }
 
 fn put_part(out: &mut Vec<u8>, part: &Part<'_>, rule: &Rule, is_hidden: impl Fn(&[u8]) -> bool) {
@@ -111,7 +132,14 @@ fn put_shape(out: &mut Vec<u8>, shape: &[usize]) {
     shape.iter().for_each(|size| out.extend_from_slice(&(*size as u64).to_le_bytes()));
 }
 
-fn put_count(out: &mut Vec<u8>, count: usize) {
+fn put_count(out: &mut Vec<u8>, number: usize) {
+    out.extend_from_slice(&count(number));
+}
+
+/// Bytes of a number of tensors or dimensions.
+const COUNT: usize = size_of::<u16>();
+
+fn count(number: usize) -> [u8; COUNT] {
     // Models have fewer tensors, and tensors fewer dimensions.
-    out.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
+    u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes()
 }

@@ -30,11 +30,10 @@ fn written(inputs: &[(&str, &Tensor)], outputs: &[(&str, ValueView<'_>)], rule: 
         digest: Digest::from_bytes([3; 32]),
         inputs: inputs
             .iter()
-            .map(|(name, tensor)| Part { name, value: ValueView::Tensor(tensor.view()) })
-            .collect(),
-        outputs: outputs.iter().map(|(name, value)| Part { name, value: *value }).collect(),
+            .map(|(name, tensor)| Part { name, value: ValueView::Tensor(tensor.view()) }),
+        outputs: outputs.iter().map(|(name, value)| Part { name, value: *value }),
     };
-    encode(&mut bytes, &request, rule);
+    encode(&mut bytes, request, rule);
     assert_eq!(head(&bytes), Some(Head { time: WallTime(1), priority: 2, number: 4 }));
     bytes
 }

@@ -59,11 +59,11 @@ fn frame(time: u64) -> Vec<u8> {
         number: time,
         version: &version,
         digest,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
+        inputs: std::iter::empty(),
+        outputs: std::iter::empty(),
     };
     let rule = record::Rule { only_digests: false, redact: Vec::new() };
-    segment::add_frame(&mut frame, |out| record::encode(out, &answered, &rule));
+    segment::add_frame(&mut frame, |out| record::encode(out, answered, &rule));
     frame
 }
 

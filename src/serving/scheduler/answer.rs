@@ -70,10 +70,20 @@ impl Outputs {
 
     /// Each output, borrowed.
     pub fn views(&self) -> Vec<ValueView<'_>> {
-        match &self.0 {
-            Share::Whole(outputs) => outputs.iter().map(Output::view).collect(),
-            Share::Rows(shared) => shared.views(),
-        }
+        self.each().collect()
+    }
+
+    /// The same, one after another.
+    pub(crate) fn each(&self) -> impl Iterator<Item = ValueView<'_>> {
+        let (outputs, rows) = match &self.0 {
+            Share::Whole(outputs) => (&outputs[..], None),
+            Share::Rows(shared) => (&shared.outputs[..], Some(shared)),
+        };
+        let mut shapes = rows.map_or(&[][..], |shared| &shared.shapes[..]);
+        outputs.iter().map(move |output| match rows {
+            Some(shared) => shared.view(output.view(), &mut shapes),
+            None => output.view(),
+        })
     }
 
     /// About how much memory they keep from being given back: that of the whole run, also where only some of its rows
@@ -106,11 +116,6 @@ impl SharedRows {
             }
         }
         (rows.end <= of).then_some(Self { outputs, rows, shapes })
-    }
-
-    fn views(&self) -> Vec<ValueView<'_>> {
-        let mut shapes = &self.shapes[..];
-        self.outputs.iter().map(|output| self.view(output.view(), &mut shapes)).collect()
     }
 
     fn view<'a>(&'a self, whole: ValueView<'a>, shapes: &mut &'a [usize]) -> ValueView<'a> {
