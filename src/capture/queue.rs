@@ -14,9 +14,6 @@ use super::request::Held;
 use super::trays::Batch;
 use crate::telemetry::metrics::capture::Dropped;
 
-/// Bytes for which the writer is woken.
-const MUCH: usize = 256 << 10;
-
 /// What waits to be written.
 #[derive(Debug)]
 pub(super) enum Job {
@@ -91,9 +88,9 @@ impl Queue {
             return refused(Dropped::QueueFull);
         }
         // A writer that rests comes by itself. To wake it costs a request more than all the rest, so that is left for when
-        // there is much to do; not too much, so that it is still near the cores when it is written.
+        // it is needed.
         if self.slots.len() > self.slots.capacity() / 4
-            || self.bytes.load(Ordering::Relaxed) > MUCH.min(self.max_bytes / 4)
+            || self.bytes.load(Ordering::Relaxed) > self.max_bytes / 4
         {
             self.wake();
         }

@@ -16,7 +16,7 @@ use super::request::Request;
 use crate::domain::time::WallTime;
 
 /// Bytes that are handed over together, where records may take so much.
-const FULL: usize = 8 << 10;
+const FULL: usize = 16 << 10;
 /// More than threads answer requests on any but the largest machines; two may share one.
 const TRAYS: usize = 32;
 

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 64;
 /// After a failure, until the files are looked at again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes that wait to be written, at most.
-const TOGETHER: u64 = 256 << 10;
+const TOGETHER: u64 = 1 << 20;
 
 /// What the thread works with.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ struct Desk<'w> {
     /// What the next frames are written to: the room of ones that are written. To ask the system for it anew each time
     /// would interrupt all threads.
     spare: Vec<u8>,
-    flushed: Instant,
+    swept: Instant,
     looked: Instant,
     raised: Instant,
     /// The disk could not be written, and the log says so.
@@ -107,7 +107,7 @@ impl Writer {
             pending: HashMap::new(),
             bytes: 0,
             spare: Vec::new(),
-            flushed: now,
+            swept: now,
             looked: now,
             raised: now,
             is_out: false,
@@ -121,7 +121,10 @@ impl Writer {
                 desk.add(job);
                 desk.take_more();
             }
-            if is_over || desk.is_full() || desk.flushed.elapsed() >= FLUSH {
+            if is_over || desk.swept.elapsed() >= FLUSH {
+                desk.sweep();
+                desk.flush();
+            } else if desk.is_full() {
                 desk.flush();
             }
             if is_over {
@@ -164,6 +167,7 @@ impl Desk<'_> {
 
     /// Takes along what has gathered with others.
     fn sweep(&mut self) {
+        self.swept = Instant::now();
         if let Some(trays) = &self.writer.trays {
             trays.sweep().for_each(|batch| self.add(Job::Batch(batch)));
             // What was handed over a moment ago is older than what was swept up.
@@ -225,8 +229,6 @@ impl Desk<'_> {
 
     /// Writes what waits.
     fn flush(&mut self) {
-        self.sweep();
-        self.flushed = Instant::now();
         if self.pending.is_empty() {
             return;
         }
@@ -338,6 +340,7 @@ impl Desk<'_> {
                 // Slowly: what the next bound leads to shows only after a while.
                 let is_time = self.raised.elapsed() >= *max_age / 8;
                 if bytes < max_bytes / 2 && now < *ceiling && (is_time || bytes == 0) {
+                    self.sweep();
                     self.flush(); // it was drawn below the old one
                     // Where nothing is left there is nothing to be fair to.
                     let raised = if bytes == 0 { *ceiling } else { raised(now, *ceiling) };
