@@ -114,10 +114,11 @@ impl Lookout {
         let mut is_first_complete = false;
         let mut care = Care::Everything;
         loop {
-            if let Some(Err(sentence)) = watcher.as_mut().map(|watcher| watcher.rearm()) {
+            let now = Instant::now();
+            if let Some(Err(sentence)) = watcher.as_mut().map(|watcher| watcher.rearm(now)) {
                 tracing::warn!("{sentence}");
             }
-            let sightings = self.intake.look(Instant::now(), care);
+            let sightings = self.intake.look(now, care);
             let completes_first = !is_first_complete
                 && (self.intake.next_look().is_none() || started.elapsed() > FIRST_LOOK_AT_MOST);
             is_first_complete |= completes_first;

@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{
+    Config, Event, EventKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _,
+};
+
+/// Before a root that could not be watched, or only in part, is tried again: it means to walk through all folders.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Watches the models' folder and everything below it until it is dropped.
 #[derive(Debug)]
@@ -23,8 +28,20 @@ pub(super) struct Watcher {
     armed: Option<RecommendedWatcher>,
     /// Device and inode of the root that is watched; none while there is none.
     watched: Option<(u64, u64)>,
-    /// Some events were lost, and with them perhaps folders that should be watched.
-    has_gaps: Arc<AtomicBool>,
+    /// When that was tried.
+    tried: Option<Instant>,
+    /// It has been said that this root cannot be watched.
+    has_complained: bool,
+    lost: Arc<Lost>,
+}
+
+/// What the watch that is there does not tell of.
+#[derive(Debug, Default)]
+struct Lost {
+    /// Some events, and with them perhaps folders that should be watched.
+    events: AtomicBool,
+    /// The root itself: a new one may get its inode.
+    root: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -47,50 +64,75 @@ impl Watcher {
         thread::Builder::new()
             .name("watcher".to_owned())
             .spawn(move || pass_on(&happened, pause, on_event))?;
-        let root = root.to_path_buf();
-        let has_gaps = Arc::new(AtomicBool::new(false));
-        Ok(Self { root, events, armed: None, watched: None, has_gaps })
+        Ok(Self {
+            root: root.to_path_buf(),
+            events,
+            armed: None,
+            watched: None,
+            tried: None,
+            has_complained: false,
+            lost: Arc::default(),
+        })
     }
 
     /// Watches the root that is there now, if it is not the one that is watched already. Call it at each
     /// periodic look: the root may have been replaced or mounted anew, and nothing tells about that.
     ///
     /// # Errors
-    /// A sentence, once for each root that cannot be watched.
-    pub(super) fn rearm(&mut self) -> Result<(), String> {
+    /// A sentence, once for each root that cannot be watched. It is tried again, but not at each call.
+    pub(super) fn rearm(&mut self, now: Instant) -> Result<(), String> {
         let root = fs::metadata(&self.root).ok().map(|root| (root.dev(), root.ino()));
-        let has_gaps = self.has_gaps.swap(false, Ordering::Relaxed);
-        if root == self.watched && !(has_gaps && self.armed.is_some()) {
+        let is_new = root != self.watched || self.lost.root.swap(false, Ordering::Relaxed);
+        if !is_new && !self.is_worth_a_retry(now) {
             return Ok(());
         }
         self.armed = None;
         self.watched = root;
+        self.tried = Some(now);
+        self.has_complained &= !is_new;
         if root.is_none() {
             return Ok(()); // who looks at it says so
         }
-        self.armed = Some(self.watch().map_err(|error| self.sentence(&error))?);
+        // The old watch has ended, so what is lost from here on, the new one loses.
+        self.lost = Arc::default();
+        match self.watch() {
+            Ok(watcher) => self.armed = Some(watcher),
+            Err(_) if self.has_complained => return Ok(()),
+            Err(error) => {
+                self.has_complained = true;
+                return Err(self.sentence(&error));
+            }
+        }
         // Between the last look and now, nobody watched.
         notice(&self.events);
         Ok(())
     }
 
+    fn is_worth_a_retry(&self, now: Instant) -> bool {
+        let is_time = self.tried.is_none_or(|tried| now.saturating_duration_since(tried) >= RETRY);
+        self.watched.is_some() && !self.is_armed() && is_time
+    }
+
     /// True while every change on a local disk leads to a call.
     pub(super) fn is_armed(&self) -> bool {
-        self.armed.is_some() && !self.has_gaps.load(Ordering::Relaxed)
+        self.armed.is_some() && !self.lost.events.load(Ordering::Relaxed)
     }
 
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
         let root = self.root.canonicalize()?;
-        let (events, has_gaps) = (self.events.clone(), Arc::clone(&self.has_gaps));
+        let (events, lost) = (self.events.clone(), Arc::clone(&self.lost));
         let watched = root.clone();
         let on_event = move |event: notify::Result<Event>| {
-            has_gaps.fetch_or(is_gap(&event, &watched), Ordering::Relaxed);
+            lost.events.fetch_or(loses_events(&event), Ordering::Relaxed);
+            lost.root.fetch_or(is_end_of(&watched, &event), Ordering::Relaxed);
             if is_change(&event) {
                 notice(&events);
             }
         };
-        // Links are not followed: what they lead to inside the root is watched anyway.
-        let config = Config::default().with_follow_symlinks(false);
+        // Links are not followed: what they lead to inside the root is watched anyway. Nor is reading told of: the
+        // system keeps a bounded number of events, and one look at many models alone would fill it.
+        let changes = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
+        let config = Config::default().with_follow_symlinks(false).with_event_kinds(changes);
         let mut watcher = RecommendedWatcher::new(on_event, config)?;
         watcher.watch(&root, RecursiveMode::Recursive)?;
         Ok(watcher)
@@ -136,12 +178,16 @@ fn is_change(event: &notify::Result<Event>) -> bool {
     }
 }
 
-/// True when there was more than we were told, or the root itself went away: a new one may get its inode.
-fn is_gap(event: &notify::Result<Event>, root: &Path) -> bool {
-    let Ok(event) = event else { return true };
-    let is_end =
-        matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
-    event.need_rescan() || (is_end && event.paths.iter().any(|path| path == root))
+/// True when there was more than we were told.
+fn loses_events(event: &notify::Result<Event>) -> bool {
+    event.as_ref().map_or(true, Event::need_rescan)
+}
+
+fn is_end_of(root: &Path, event: &notify::Result<Event>) -> bool {
+    event.as_ref().is_ok_and(|event| {
+        matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)))
+            && event.paths.iter().any(|path| path == root)
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +220,7 @@ mod tests {
 
     impl Watched {
         fn rearm(&mut self) {
-            self.watcher.rearm().unwrap();
+            self.watcher.rearm(Instant::now()).unwrap();
             self.expect_call("being armed");
         }
 
@@ -219,7 +265,7 @@ mod tests {
         watched.rearm();
         fs::remove_dir_all(&watched.root).unwrap();
         watched.expect_call("the root is gone");
-        watched.watcher.rearm().unwrap();
+        watched.watcher.rearm(Instant::now()).unwrap();
         assert!(!watched.watcher.is_armed());
 
         fs::create_dir(&watched.root).unwrap();
@@ -228,6 +274,25 @@ mod tests {
         watched.settle();
         fs::write(watched.root.join("1.onnx"), b"model").unwrap();
         watched.expect_call("a file in the new root");
+    }
+
+    #[test]
+    fn after_lost_events_the_folders_are_watched_anew_but_not_all_the_time() {
+        let mut watched = watched();
+        watched.rearm();
+        watched.settle();
+        let armed = watched.watcher.tried.unwrap();
+        watched.watcher.lost.events.store(true, Ordering::Relaxed);
+
+        watched.watcher.rearm(armed + RETRY / 2).unwrap();
+        assert!(!watched.watcher.is_armed());
+        fs::write(watched.root.join("1.onnx"), b"model").unwrap();
+        watched.expect_call("a file where events are told of all the same");
+        watched.settle();
+
+        watched.watcher.rearm(armed + RETRY).unwrap();
+        watched.expect_call("being armed again");
+        assert!(watched.watcher.is_armed());
     }
 
     #[test]

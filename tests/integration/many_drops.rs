@@ -44,16 +44,23 @@ fn many_models_that_come_at_once_all_answer_and_then_rest() {
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(threads <= cores + 16, "{threads} threads on {cores} cores");
 
-    // How much it does when there is nothing to do can only be seen by letting it. Others on the same cores can only
-    // make that dearer, and a server that is never quiet is not quiet at the sixth look either.
+    // How much it does when there is nothing to do can only be seen by letting it. To look at all of the models every
+    // time would be some 200 ms. Others on the same cores can only make that dearer, and a server that is never quiet
+    // is not quiet at the sixth look either.
     let rest = Duration::from_secs(10);
     std::thread::sleep(rest / 2);
-    let quietest = (0..6).map(|_| used_in(rest, server.pid())).find_map(|used| {
+    let mut looks = Vec::new();
+    let is_quiet = (0..6).any(|_| {
+        let used = used_in(rest, server.pid());
         let busy: Duration = used.values().sum();
-        println!("{count} models in {took:?}, {threads} threads; then busy for {busy:?}: {used:?}");
-        (busy < Duration::from_millis(20)).then_some(busy)
+        looks.push((busy, used));
+        busy < Duration::from_millis(50)
     });
-    assert!(quietest.is_some(), "never busy for less than 20 ms in {rest:?}");
+    println!("{count} models in {took:?}, {threads} threads; then busy for {looks:?}");
+    let log = server.log();
+    drop(server); // which else would say all of its log after the sentence below
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert!(is_quiet, "never busy for less than 50 ms in {rest:?}: {looks:?}\n{warnings:#?}");
 }
 
 /// The time that each thread of a process spends on cores within so much time, of those that do anything.
