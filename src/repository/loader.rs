@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::check::{Checker, Facts};
+use super::check::{Checker, Facts, Spread};
 use super::declared::as_declared;
 use super::features::check_features;
 use super::not_loaded::NotLoaded;
@@ -250,6 +250,7 @@ impl LoaderParts {
             None => self.probe_rows(&session),
         };
         tell_of_rows(order, &probed);
+        tell_of_threads(order, facts);
         if let Some(Facts { memory, .. }) = facts {
             self.registry.update(model, &revision.digest, |known| known.memory = Some(*memory));
         }
@@ -304,6 +305,21 @@ fn tell_of_rows(order: &LoadOrder, probed: &Result<(), Alone>) {
         tracing::info!(
             model.name = %model, model.version = %version,
             "requests for version {version} of `{model}` run one by one: {alone}"
+        );
+    }
+}
+
+/// What one thread for each run costs a model that could use more is said, where nobody has chosen: whoever sets it knows
+/// whether requests come one at a time.
+fn tell_of_threads(order: &LoadOrder, facts: Option<&Facts>) {
+    let Some(Facts { run_time: Some(on_one), spread: Some(spread), .. }) = facts else { return };
+    if order.config.session.intra_op_threads == 0 {
+        let (model, version) = (&order.model, &order.revision.label);
+        let Spread { threads, run_time } = spread;
+        tracing::info!(
+            model.name = %model, model.version = %version,
+            "a run of version {version} of `{model}` takes {on_one:.1?} on one thread and {run_time:.1?} on {threads}: \
+             where requests come one at a time, `intra_op_threads = {threads}` in [session] makes them faster"
         );
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Checked;
 use crate::cli::table::named;
+use crate::repository::check::Spread;
 
 pub(super) fn as_json(checked: &[Checked]) -> String {
     let one = |checked: &Checked| {
@@ -21,6 +22,10 @@ pub(super) fn as_json(checked: &[Checked]) -> String {
             "fails_on_zeros": checked.fails_on_zeros,
             "load_ms": facts.map(|facts| facts.load_time.as_secs_f64() * 1e3),
             "run_ms": facts.and_then(|facts| facts.run_time).map(|time| time.as_secs_f64() * 1e3),
+            "faster_on": facts.and_then(|facts| facts.spread).map(|spread| json!({
+                "threads": spread.threads,
+                "run_ms": spread.run_time.as_secs_f64() * 1e3,
+            })),
             "memory_bytes": facts.map(|facts| facts.memory),
             "peak_bytes": facts.map(|facts| facts.peak),
         })
@@ -45,6 +50,10 @@ pub(super) fn for_people(checked: &[Checked]) -> String {
                     None => String::new(),
                 };
                 rows.push(("time", format!("loads in {:.1?}{run}", facts.load_time)));
+                if let Some(Spread { threads, run_time }) = facts.spread {
+                    let gain = format!("one run on zeros {run_time:.1?} with {threads} of them");
+                    rows.push(("threads", format!("{gain} ([session] intra_op_threads)")));
+                }
                 let [keeps, peak] = [facts.memory, facts.peak].map(ByteSize);
                 let memory = format!("{keeps} once it is loaded, {peak} meanwhile");
                 rows.push(("memory", memory));

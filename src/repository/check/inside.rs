@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::told::{Facts, Order, Stage, Told};
+use super::told::{Facts, Order, Spread, Stage, Told};
 use crate::domain::batching::Alone;
 use crate::domain::signature::Signature;
 use crate::onnx::{LoadError, Rejection, RunError, Runtime, Session, SessionOptions, StopFlag};
 use crate::repository::warm_up::{stopped_after, warm_up};
+use crate::system::cores::Cores;
 use crate::system::memory::{self, Usage};
 use crate::system::process;
 use crate::system::rehearsal::CheckDies;
@@ -69,17 +70,19 @@ fn load_and_run(
         peak: grown(|now| now.peak, after, |then| then.resident),
         load_time,
         run_time,
+        spread: None,
     };
-    if let Some(without) = run_time.filter(|_| faults >= MANY_FAULTS) {
-        drop(session);
-        if let Some(with) = faster_with_arena(runtime, &order.model, without) {
-            facts.arena = true;
-            facts.run_time = Some(with.run_time);
-            // What it keeps from run to run belongs to what it takes.
-            facts.memory = grown(|now| now.anonymous, with.usage, |then| then.anonymous);
-            facts.peak = grown(|now| now.peak, with.usage, |then| then.resident);
-        }
+    drop(session);
+    if let Some(without) = run_time.filter(|_| faults >= MANY_FAULTS)
+        && let Some(with) = faster_with_arena(runtime, &order.model, without)
+    {
+        facts.arena = true;
+        facts.run_time = Some(with.run_time);
+        // What it keeps from run to run belongs to what it takes.
+        facts.memory = grown(|now| now.anonymous, with.usage, |then| then.anonymous);
+        facts.peak = grown(|now| now.peak, with.usage, |then| then.resident);
     }
+    facts.spread = faster_on_more_threads(runtime, order, &facts);
     Ok(facts)
 }
 
@@ -152,4 +155,30 @@ fn faster_with_arena(runtime: &Runtime, model: &Path, without: Duration) -> Opti
     let run_time = warm_up(&session, &StopFlag::new().ok()?).ok()??;
     let is_faster = run_time.as_secs_f64() < 0.9 * without.as_secs_f64();
     is_faster.then(|| WithArena { run_time, usage: Usage::now() })
+}
+
+/// From where on it is worth something to a client that a run is shorter.
+const LONG_RUN: Duration = Duration::from_millis(5);
+
+/// More are not tried: each costs address space, of which the child has not much.
+const MOST_THREADS: usize = 8;
+
+/// How fast runs are that may use several cores; none where that gains little. Nothing is decided by it: all
+/// versions of a model have to run on as many threads, since they are compared.
+fn faster_on_more_threads(runtime: &Runtime, order: &Order, facts: &Facts) -> Option<Spread> {
+    let on_one = facts.run_time.filter(|&run_time| run_time >= LONG_RUN)?;
+    let threads = Cores::available().count.min(MOST_THREADS);
+    // It costs about what was spent until now, and must not be what meets the limit.
+    let left = order.limits.cpu.saturating_sub(process::cpu_time());
+    if threads < 2 || left < 2 * process::cpu_time() {
+        return None;
+    }
+    let options = SessionOptions {
+        intra_op_threads: threads,
+        keeps_memory: facts.arena,
+        ..SessionOptions::default()
+    };
+    let session = Session::load(runtime, &order.model, options).ok()?;
+    let run_time = stopped_after(left / 4, |stop| warm_up(&session, stop)).ok()?.ok()??;
+    Spread { threads, run_time }.if_worth(on_one)
 }

@@ -74,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::domain::batching::Alone;
+    use crate::repository::check::told::Spread;
 
     #[test]
     fn what_was_found_out_holds_for_one_content_and_one_version_of_the_library() {
@@ -86,6 +87,7 @@ mod tests {
             peak: 2,
             load_time: Duration::from_millis(3),
             run_time: Some(Duration::from_micros(4)),
+            spread: Some(Spread { threads: 2, run_time: Duration::from_micros(3) }),
         };
         let kept = Kept::in_state(state.path(), "1.32.0");
         assert_eq!(kept.read(&one), None);

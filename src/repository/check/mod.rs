@@ -29,7 +29,7 @@ pub(crate) use self::child::{Ended, run};
 pub(crate) use self::inside::{Speech, examine};
 use self::kept::Kept;
 pub(crate) use self::limits::limits_for;
-pub(crate) use self::told::{Facts, Order, Stage, Told};
+pub(crate) use self::told::{Facts, Order, Spread, Stage, Told};
 pub(crate) use self::verdict::{Fault, verdict};
 use crate::domain::model::Digest;
 

@@ -73,4 +73,35 @@ pub(crate) struct Facts {
     pub(crate) load_time: Duration,
     /// Its fastest run on zeros; none where it could not be run on them.
     pub(crate) run_time: Option<Duration>,
+    /// What it gains when one run may use several cores; none where that is not much, or runs are short anyway.
+    pub(crate) spread: Option<Spread>,
+}
+
+/// A model whose runs are clearly faster on several threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Spread {
+    /// How many.
+    pub(crate) threads: usize,
+    /// Its fastest run on zeros then.
+    pub(crate) run_time: Duration,
+}
+
+impl Spread {
+    /// A run gains at least a third of its time, or it is not worth the cores that it takes from others.
+    pub(super) fn if_worth(self, on_one: Duration) -> Option<Self> {
+        (3 * self.run_time <= 2 * on_one).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_threads_are_worth_a_third_of_the_time_of_a_run() {
+        let on_two = |millis| Spread { threads: 2, run_time: Duration::from_millis(millis) };
+        let on_one = Duration::from_millis(30);
+        assert_eq!(on_two(20).if_worth(on_one), Some(on_two(20)));
+        assert_eq!(on_two(21).if_worth(on_one), None);
+    }
 }

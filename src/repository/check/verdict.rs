@@ -119,7 +119,7 @@ mod tests {
 
     fn facts() -> Facts {
         let (memory, peak, load_time) = (1, 2, Duration::ZERO);
-        Facts { rows: Ok(()), arena: false, memory, peak, load_time, run_time: None }
+        Facts { rows: Ok(()), arena: false, memory, peak, load_time, run_time: None, spread: None }
     }
 
     #[test]
