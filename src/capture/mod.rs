@@ -59,7 +59,7 @@ use crate::telemetry::metrics::capture::CaptureMeter;
 pub use self::record::{Content, Recorded, Recording};
 pub use self::recorder::RecorderThread;
 pub use self::recordings::Recordings;
-pub use self::spool::{Spool, Spooled};
+pub use self::spool::{NotSpooled, Spool, Spooled};
 pub use self::stock::{Lost, LostBy};
 pub use crate::telemetry::metrics::capture::Dropped;
 
@@ -115,7 +115,6 @@ impl Capture {
             name: "capture",
             place,
             takes_any: is_on,
-            takes_batches: true,
             ceiling: bound(config.sample),
             rule: Rule {
                 only_digests: config.mode == CaptureMode::Hash,
@@ -150,8 +149,8 @@ impl Capture {
         let time = WallTime::from(SystemTime::now());
         let about = About { rollout: None, number, priority, time };
         let request = Request { servable, inputs, outputs: Some(outputs), about };
-        if let Err(Refused { reason, count }) = self.recorder.offer(&request) {
-            self.meter.dropped(reason, count);
+        if let Err(Refused { reason, counts }) = self.recorder.offer(&request) {
+            self.meter.dropped(reason, counts.iter().map(|(_, count)| count).sum());
         }
     }
 }

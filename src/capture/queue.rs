@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::place::Series;
 use super::request::Held;
 use super::trays::Batch;
 use crate::telemetry::metrics::capture::Dropped;
@@ -32,20 +33,23 @@ impl Job {
         }
     }
 
-    /// How many requests it is.
-    fn count(&self) -> u64 {
+    /// How many requests it is, and of what.
+    fn counts(&self) -> Vec<(Series, u64)> {
         match self {
-            Self::Batch(batch) => batch.count(),
-            Self::One(_) => 1,
+            Self::Batch(batch) => {
+                batch.runs.iter().map(|run| (run.series.clone(), run.count)).collect()
+            }
+            Self::One(held) => vec![(held.request().series(), 1)],
         }
     }
 }
 
 /// Requests that will not be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) reason: Dropped,
-    pub(super) count: u64,
+    /// How many there are, and of what: more than one where they were handed over together.
+    pub(super) counts: Vec<(Series, u64)>,
 }
 
 /// See the module.
@@ -74,18 +78,18 @@ impl Queue {
 
     /// Adds a job, or drops it and says why. Never waits.
     pub(super) fn offer(&self, job: Job) -> Result<(), Refused> {
-        let (bytes, count) = (job.bytes(), job.count());
-        let refused = |reason| Err(Refused { reason, count });
+        let bytes = job.bytes();
+        let refused = |reason, job: &Job| Err(Refused { reason, counts: job.counts() });
         if bytes > self.max_bytes {
-            return refused(Dropped::Size);
+            return refused(Dropped::Size, &job);
         }
         if self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > self.max_bytes {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return refused(Dropped::QueueFull);
+            return refused(Dropped::QueueFull, &job);
         }
-        if self.slots.push(job).is_err() {
+        if let Err(job) = self.slots.push(job) {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return refused(Dropped::QueueFull);
+            return refused(Dropped::QueueFull, &job);
         }
         // A writer that rests comes by itself. To wake it costs a request more than all the rest, so that is left for when
         // it is needed.
@@ -151,15 +155,19 @@ mod tests {
     use crate::capture::trays::Run;
     use crate::domain::time::WallTime;
 
+    fn series() -> Series {
+        Series::Model("m".parse().unwrap())
+    }
+
     /// A job of so many bytes, and so many requests.
     fn job(bytes: usize, count: u64) -> Job {
-        let series = Series::Model("m".parse().unwrap());
+        let series = series();
         let run = Run { series, end: bytes, count, oldest: WallTime(0) };
         Job::Batch(Batch { frames: vec![0; bytes], runs: vec![run] })
     }
 
     fn refused(reason: Dropped, count: u64) -> Result<(), Refused> {
-        Err(Refused { reason, count })
+        Err(Refused { reason, counts: vec![(series(), count)] })
     }
 
     #[test]

@@ -44,9 +44,6 @@ pub(super) struct Plan {
     pub(super) place: Place,
     /// Whether there will be anything to write.
     pub(super) takes_any: bool,
-    /// Whether small requests may be handed over together: when there is no room for them, all are refused with the
-    /// last one.
-    pub(super) takes_batches: bool,
     /// What is drawn below it is recorded, where there is room.
     pub(super) ceiling: u64,
     pub(super) rule: Rule,
@@ -77,7 +74,7 @@ impl Recorder {
         let queue = Arc::new(Queue::new(if takes_any { MOST_JOBS } else { 1 }, MOST_BYTES));
         let largest = max_bytes / PARTS;
         // Digests take longer than to hand a request over.
-        let takes_batches = takes_any && plan.takes_batches && !rule.only_digests;
+        let takes_batches = takes_any && !rule.only_digests;
         let trays = takes_batches
             .then(|| Arc::new(Trays::new(usize::try_from(largest).unwrap_or(usize::MAX))));
         let writer = Writer {
@@ -112,7 +109,9 @@ impl Recorder {
         match trays.add(request, &self.rule) {
             Ok(None) => Ok(()),
             Ok(Some(batch)) => self.queue.offer(Job::Batch(batch)),
-            Err(TooLarge) => Err(Refused { reason: Dropped::Size, count: 1 }),
+            Err(TooLarge) => {
+                Err(Refused { reason: Dropped::Size, counts: vec![(request.series(), 1)] })
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Requests that are to be run on both versions of a rollout when there is time, on disk until then.
 //!
 //! What is offered is written, whatever it is; when there is no room, those that were drawn highest go, so that what is
-//! left is a fair sample of the whole time. Each is taken out once, the oldest first. What was taken out stays on disk
-//! until it is known that what came of it is written down, so that a crash costs nothing but the last half second of what
-//! was to be written.
+//! left is a fair sample of the whole time. Each is taken out once, in the order in which they were written, which within
+//! half a second need not be that of their numbers. What was taken out stays on disk until it is known that what came of
+//! it is written down, so that a crash costs nothing but the last half second of what was to be written.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -57,6 +57,15 @@ pub struct Spooled {
     pub priority: u64,
 }
 
+/// There is no room for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSpooled {
+    /// Why.
+    pub reason: Dropped,
+    /// Requests that were left earlier and are lost with it: for which rollouts, and how many.
+    pub with_it: Vec<(RolloutId, u64)>,
+}
+
 impl Spool {
     /// Whether anything waits in the state folder of a server.
     pub fn is_there(state: &Path) -> bool {
@@ -100,7 +109,6 @@ impl Spool {
             name: "spool",
             place: place.clone(),
             takes_any: true,
-            takes_batches: false,
             ceiling: u64::MAX,
             rule: Rule { only_digests: false, redact },
             max_bytes,
@@ -127,22 +135,32 @@ impl Spool {
     /// Leaves a request that was answered, with all outputs of the version that answered it, or none. Never waits.
     ///
     /// # Errors
-    /// Why there is no room for it.
+    /// Why there is no room for it, and what is lost with it: small ones are handed over together.
     pub fn offer(
         &self,
         spooled: Spooled,
         servable: &Arc<Servable>,
         inputs: &Arc<Vec<Tensor>>,
         outputs: Option<&Arc<Outputs>>,
-    ) -> Result<(), Dropped> {
+    ) -> Result<(), NotSpooled> {
         let Spooled { rollout, number, priority } = spooled;
         if priority >= self.recorder.bound() {
-            return Err(Dropped::Disk);
+            return Err(NotSpooled { reason: Dropped::Disk, with_it: Vec::new() });
         }
         let time = WallTime::from(SystemTime::now());
         let about = About { rollout: Some(rollout), number, priority, time };
         let request = Request { servable, inputs, outputs, about };
-        self.recorder.offer(&request).map_err(|Refused { reason, .. }| reason)
+        self.recorder.offer(&request).map_err(|Refused { reason, counts }| {
+            let of_rollout = |(series, count)| match series {
+                Series::Rollout(of) => Some((of, count)),
+                Series::Model(_) => None,
+            };
+            let mut with_it: Vec<_> = counts.into_iter().filter_map(of_rollout).collect();
+            if let Some((_, count)) = with_it.iter_mut().find(|(of, _)| *of == rollout) {
+                *count -= 1; // itself
+            }
+            NotSpooled { reason, with_it }
+        })
     }
 
     /// How many wait for a rollout on disk, or were taken out and are not finished.
@@ -191,7 +209,7 @@ impl Spool {
         }
     }
 
-    /// Takes out the one that waits longest for a rollout. To be called by one thread.
+    /// Takes out the first one that waits for a rollout. To be called by one thread.
     ///
     /// # Errors
     /// What the system says of the file. What is broken is passed over.

@@ -107,6 +107,29 @@ fn a_restart_goes_on_behind_what_was_written_down() {
 }
 
 #[test]
+fn what_is_handed_over_together_and_finds_no_room_is_lost_together() {
+    let bench = Bench::new();
+    let Running(spool, thread) = bench.start();
+    thread.end(); // so that nothing is taken from the queue
+    let other = RolloutId(ROLLOUT.0 + 1);
+    let inputs = Arc::new(vec![Tensor::new(vec![1000], Elements::F32(vec![0.0; 1000])).unwrap()]);
+    let refused = (0..).find_map(|number| {
+        let rollout = if number % 2 == 0 { ROLLOUT } else { other };
+        let spooled = Spooled { rollout, number, priority: 0 };
+        spool.offer(spooled, &bench.servable, &inputs, None).err().map(|refused| (number, refused))
+    });
+    let (number, NotSpooled { reason, with_it }) = refused.unwrap();
+    assert_eq!(reason, Dropped::QueueFull);
+    let lost = |of: RolloutId| -> u64 {
+        with_it.iter().filter(|(rollout, _)| *rollout == of).map(|(_, count)| count).sum()
+    };
+    // Each takes some 4 KB of the 16 that are handed over, and it is the last one of them itself.
+    let of_other = if number % 2 == 0 { lost(other) } else { lost(ROLLOUT) };
+    assert_eq!(of_other, 2, "{number}: {with_it:?}");
+    assert!((3..=4).contains(&(lost(ROLLOUT) + lost(other))), "{number}: {with_it:?}");
+}
+
+#[test]
 fn what_is_for_a_rollout_that_is_over_goes() {
     let bench = Bench::new();
     let running = bench.start();

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::capture::{self, LostBy, RecorderThread, Spool, Spooled};
+use crate::capture::{self, LostBy, NotSpooled, RecorderThread, Spool, Spooled};
 use crate::config::ShadowMode;
 use crate::domain::rollout::RolloutId;
 use crate::domain::sampling::Purpose;
@@ -182,12 +182,14 @@ impl Aside {
         let priority = pairing.draw(*number, Purpose::Capture);
         let spooled = Spooled { rollout, number: *number, priority };
         let names = &answered.signature().inputs;
-        let put = match names.iter().any(|input| self.redact.contains(&input.name)) {
-            true => Err(Dropped::Redacted),
-            false => self.spool.offer(spooled, answered, &inputs, live.as_ref()).map_err(why),
-        };
-        if let Err(why) = put {
-            self.shadow.dropped(rollout, why, &inputs);
+        if names.iter().any(|input| self.redact.contains(&input.name)) {
+            return self.shadow.dropped(rollout, Dropped::Redacted, &inputs);
+        }
+        if let Err(NotSpooled { reason, with_it }) =
+            self.spool.offer(spooled, answered, &inputs, live.as_ref())
+        {
+            self.shadow.dropped(rollout, why(reason), &inputs);
+            with_it.iter().for_each(|(of, count)| self.shadow.lost(*of, why(reason), *count));
         }
     }
 
