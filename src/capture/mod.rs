@@ -7,9 +7,9 @@
 //!                                     ▼                             ▼
 //!                               CaptureMeter                Recordings: whoever asks a model the same again
 //!
-//! pairs ── offer ────────▶ Queue ──▶ Writer ─────────▶ Shelf: <state>/spool/<rollout>/<number>.segment
-//!                             │                            │
-//!                             └──────────▶ Stock ◀─────────┴── take: the oldest first, each once
+//! pairs ── offer ────────▶ Trays ──▶ Queue ──▶ Writer ──▶ Shelf: <state>/spool/<rollout>/<number>.segment
+//!                                      │                    │
+//!                                      └──────▶ Stock ◀─────┴── take: in the order of the file, each once
 //! ```
 //!
 //! Both are off by default. No request waits for them: one that was answered leaves its buffers in a queue without locks,

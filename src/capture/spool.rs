@@ -1,8 +1,8 @@
 //! Requests that are to be run on both versions of a rollout when there is time, on disk until then.
 //!
 //! What is offered is written, whatever it is; when there is no room, those that were drawn highest go, so that what is
-//! left is a fair sample of the whole time. Each is taken out once, in the order in which they were written, which within
-//! half a second need not be that of their numbers. What was taken out stays on disk until it is known that what came of
+//! left is a fair sample of the whole time. Each is taken out once, in the order in which they were written, which need not
+//! quite be that of their numbers: small ones come in batches, from several threads. What was taken out stays on disk until it is known that what came of
 //! it is written down, so that a crash costs nothing but the last half second of what was to be written.
 
 use std::collections::{BTreeSet, HashMap};

@@ -169,9 +169,10 @@ impl Desk<'_> {
     fn sweep(&mut self) {
         self.swept = Instant::now();
         if let Some(trays) = &self.writer.trays {
-            trays.sweep().for_each(|batch| self.add(Job::Batch(batch)));
-            // What was handed over a moment ago is older than what was swept up.
+            let swept: Vec<_> = trays.sweep().collect();
+            // What was handed over before is older.
             self.take_more();
+            swept.into_iter().for_each(|batch| self.add(Job::Batch(batch)));
         }
     }
 
@@ -229,11 +230,11 @@ impl Desk<'_> {
 
     /// Writes what waits.
     fn flush(&mut self) {
+        self.bytes = 0;
         if self.pending.is_empty() {
             return;
         }
         let mut pending = std::mem::take(&mut self.pending);
-        self.bytes = 0;
         let made = self.make_room(&mut pending);
         let mut written = made;
         let Writer { bound, ledger, .. } = self.writer;

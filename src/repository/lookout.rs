@@ -114,11 +114,11 @@ impl Lookout {
         let mut is_first_complete = false;
         let mut care = Care::Everything;
         loop {
-            let now = Instant::now();
-            if let Some(Err(sentence)) = watcher.as_mut().map(|watcher| watcher.rearm(now)) {
+            let armed = watcher.as_mut().map(|watcher| watcher.rearm(Instant::now()));
+            if let Some(Err(sentence)) = armed {
                 tracing::warn!("{sentence}");
             }
-            let sightings = self.intake.look(now, care);
+            let sightings = self.intake.look(Instant::now(), care);
             let completes_first = !is_first_complete
                 && (self.intake.next_look().is_none() || started.elapsed() > FIRST_LOOK_AT_MOST);
             is_first_complete |= completes_first;

@@ -178,9 +178,15 @@ fn is_change(event: &notify::Result<Event>) -> bool {
     }
 }
 
-/// True when there was more than we were told.
+/// True when there was more than we were told. What happens in a folder that may not be read is nothing to us.
 fn loses_events(event: &notify::Result<Event>) -> bool {
-    event.as_ref().map_or(true, Event::need_rescan)
+    match event {
+        Ok(event) => event.need_rescan(),
+        Err(error) => match &error.kind {
+            notify::ErrorKind::Io(error) => error.kind() != io::ErrorKind::PermissionDenied,
+            _ => true,
+        },
+    }
 }
 
 fn is_end_of(root: &Path, event: &notify::Result<Event>) -> bool {
@@ -293,6 +299,17 @@ mod tests {
         watched.watcher.rearm(armed + RETRY).unwrap();
         watched.expect_call("being armed again");
         assert!(watched.watcher.is_armed());
+    }
+
+    #[test]
+    fn only_what_could_have_been_read_is_lost() {
+        let failed = |kind: io::ErrorKind| Err(notify::Error::io(kind.into()));
+        assert!(!loses_events(&failed(io::ErrorKind::PermissionDenied)));
+        assert!(loses_events(&failed(io::ErrorKind::OutOfMemory)));
+        assert!(loses_events(&Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch))));
+        let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert!(loses_events(&Ok(overflow)));
+        assert!(!loses_events(&Ok(Event::new(EventKind::Other))));
     }
 
     #[test]

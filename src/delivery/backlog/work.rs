@@ -106,7 +106,7 @@ impl Aside {
         next.or(waiting.first()).copied()
     }
 
-    /// Takes the oldest one from the disk. None where there is none yet, or it cannot be run.
+    /// Takes the next one from the disk. None where there is none yet, or it cannot be run.
     fn take(&self, rollout: RolloutId) -> io::Result<Option<Taken>> {
         let Some(recording) = self.spool.take(rollout)? else { return Ok(None) };
         let (pairing, is_counted) = {

@@ -24,7 +24,10 @@ pub(crate) struct Speech<'s> {
 /// Loads the model of the order, runs it for the first time, and tells what it is like.
 pub(crate) fn examine(runtime: &Runtime, order: &Order, speech: &mut Speech<'_>) {
     let dies = CheckDies::appointed();
-    let outcome = load_and_run(runtime, order, &dies, speech);
+    let outcome = load_and_run(runtime, order, &dies, speech).map(|facts| Facts {
+        spread: faster_on_more_threads(runtime, order, &facts, speech),
+        ..facts
+    });
     (speech.tell)(match outcome {
         Ok(facts) => Told::Passed(facts),
         Err((reason, words)) => Told::Rejected { reason, words },
@@ -82,7 +85,6 @@ fn load_and_run(
         facts.memory = grown(|now| now.anonymous, with.usage, |then| then.anonymous);
         facts.peak = grown(|now| now.peak, with.usage, |then| then.resident);
     }
-    facts.spread = faster_on_more_threads(runtime, order, &facts);
     Ok(facts)
 }
 
@@ -164,21 +166,38 @@ const LONG_RUN: Duration = Duration::from_millis(5);
 const MOST_THREADS: usize = 8;
 
 /// How fast runs are that may use several cores; none where that gains little. Nothing is decided by it: all
-/// versions of a model have to run on as many threads, since they are compared.
-fn faster_on_more_threads(runtime: &Runtime, order: &Order, facts: &Facts) -> Option<Spread> {
+/// versions of a model have to run on as many threads, since they are compared. Nor does it matter what happens meanwhile:
+/// all else that is known is told before.
+fn faster_on_more_threads(
+    runtime: &Runtime,
+    order: &Order,
+    facts: &Facts,
+    speech: &mut Speech<'_>,
+) -> Option<Spread> {
     let on_one = facts.run_time.filter(|&run_time| run_time >= LONG_RUN)?;
     let threads = Cores::available().count.min(MOST_THREADS);
-    // It costs about what was spent until now, and must not be what meets the limit.
+    // It costs about what was spent until now.
     let left = order.limits.cpu.saturating_sub(process::cpu_time());
     if threads < 2 || left < 2 * process::cpu_time() {
         return None;
     }
+    (speech.tell)(Told::Passed(facts.clone()));
+    (speech.tell)(Told::Stage(Stage::Spreading));
+    let run_time = on_threads(runtime, order, facts, threads);
+    (speech.tell)(Told::Stage(Stage::Probing));
+    Spread { threads, run_time: run_time? }.if_worth(on_one)
+}
+
+/// Its fastest run on so many threads.
+fn on_threads(runtime: &Runtime, order: &Order, facts: &Facts, threads: usize) -> Option<Duration> {
     let options = SessionOptions {
         intra_op_threads: threads,
         keeps_memory: facts.arena,
         ..SessionOptions::default()
     };
     let session = Session::load(runtime, &order.model, options).ok()?;
-    let run_time = stopped_after(left / 4, |stop| warm_up(&session, stop)).ok()?.ok()??;
-    Spread { threads, run_time }.if_worth(on_one)
+    let left = order.limits.cpu.saturating_sub(process::cpu_time());
+    // All of them may be busy as long as that.
+    let at_most = left / 4 / u32::try_from(threads).ok()?;
+    stopped_after(at_most, |stop| warm_up(&session, stop)).ok()?.ok()?
 }

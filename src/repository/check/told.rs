@@ -56,6 +56,8 @@ pub(crate) enum Stage {
     Running,
     /// Runs with several rows.
     Probing,
+    /// Runs on several threads, on which nothing depends.
+    Spreading,
 }
 
 /// What is known of a content that can be loaded.

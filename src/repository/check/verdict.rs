@@ -56,6 +56,8 @@ fn judge(ended: Ended, order: &Order, timeout: Duration) -> Result<Facts, Fault>
     let when = at(ended.stage);
     match (ended.how, ended.found) {
         (How::Exited(0), Some(Found::Good(facts))) => Ok(facts),
+        // It is served on one thread unless somebody says otherwise, and was found to be good at that.
+        (_, Some(Found::Good(facts))) if ended.stage == Stage::Spreading => Ok(facts),
         (_, Some(Found::Bad(Rejection::OutOfMemory))) => Err(Fault::for_good(format!(
             "it asks for more memory than a model of its size may have {when} ({} of addresses)",
             bytesize::ByteSize(order.limits.address_space)
@@ -92,6 +94,7 @@ fn at(stage: Stage) -> &'static str {
         Stage::Loading => "while it was loaded",
         Stage::Running => "in its first run",
         Stage::Probing => "in its first runs with several rows",
+        Stage::Spreading => "in its first runs on several threads",
     }
 }
 
@@ -105,21 +108,35 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(300);
 
     fn reason(stage: Stage, found: Option<Found>, how: How) -> (bool, String) {
-        let order = Order {
+        let fault = verdict(ended(stage, found, how), &order(), PATIENCE).unwrap_err();
+        (fault.is_for_good, fault.reason)
+    }
+
+    fn order() -> Order {
+        Order {
             model: PathBuf::new(),
             library: PathBuf::new(),
             limits: Limits { cpu: Duration::from_secs(30), address_space: 4 << 30 },
             name: String::new(),
-        };
+        }
+    }
+
+    fn ended(stage: Stage, found: Option<Found>, how: How) -> Ended {
         let (signature, words, fails_on_zeros, log) = (None, None, None, Vec::new());
-        let ended = Ended { stage, found, signature, words, fails_on_zeros, log, how };
-        let fault = verdict(ended, &order, PATIENCE).unwrap_err();
-        (fault.is_for_good, fault.reason)
+        Ended { stage, found, signature, words, fails_on_zeros, log, how }
     }
 
     fn facts() -> Facts {
         let (memory, peak, load_time) = (1, 2, Duration::ZERO);
         Facts { rows: Ok(()), arena: false, memory, peak, load_time, run_time: None, spread: None }
+    }
+
+    #[test]
+    fn what_happens_on_several_threads_is_held_against_nobody() {
+        for how in [How::Killed(libc::SIGXCPU), How::Exited(1), How::TookTooLong] {
+            let ended = ended(Stage::Spreading, Some(Found::Good(facts())), how);
+            assert_eq!(verdict(ended, &order(), PATIENCE), Ok(facts()));
+        }
     }
 
     #[test]
