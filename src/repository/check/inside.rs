@@ -12,6 +12,7 @@ use crate::system::cores::Cores;
 use crate::system::memory::{self, Usage};
 use crate::system::process;
 use crate::system::rehearsal::CheckDies;
+use crate::system::thread;
 
 /// What the child says, and how signatures are shown.
 pub(crate) struct Speech<'s> {
@@ -23,9 +24,10 @@ pub(crate) struct Speech<'s> {
 
 /// Loads the model of the order, runs it for the first time, and tells what it is like.
 pub(crate) fn examine(runtime: &Runtime, order: &Order, speech: &mut Speech<'_>) {
+    let began = Instant::now();
     let dies = CheckDies::appointed();
     let outcome = load_and_run(runtime, order, &dies, speech).map(|facts| Facts {
-        spread: faster_on_more_threads(runtime, order, &facts, speech),
+        spread: faster_on_more_threads(runtime, order, &facts, began, speech),
         ..facts
     });
     (speech.tell)(match outcome {
@@ -172,15 +174,19 @@ fn faster_on_more_threads(
     runtime: &Runtime,
     order: &Order,
     facts: &Facts,
+    began: Instant,
     speech: &mut Speech<'_>,
 ) -> Option<Spread> {
     let on_one = facts.run_time.filter(|&run_time| run_time >= LONG_RUN)?;
     let threads = Cores::available().count.min(MOST_THREADS);
-    // It costs about what was spent until now.
-    let left = order.limits.cpu.saturating_sub(process::cpu_time());
-    if threads < 2 || left < 2 * process::cpu_time() {
+    // It costs about what was spent until now. Where the cores are busy it would only keep the version waiting.
+    let spent = process::cpu_time();
+    let is_busy = 2 * spent < began.elapsed();
+    if threads < 2 || is_busy || order.limits.cpu.saturating_sub(spent) < 2 * spent {
         return None;
     }
+    // Requests are being answered on those cores. The threads of the library are as this one.
+    thread::let_others_go_first();
     (speech.tell)(Told::Passed(facts.clone()));
     (speech.tell)(Told::Stage(Stage::Spreading));
     let run_time = on_threads(runtime, order, facts, threads);
